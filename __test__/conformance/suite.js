@@ -1,0 +1,729 @@
+// What `parallelMap` promises wherever the work runs, as one suite with the place as its parameter.
+//
+// A place is { name, capacity, mapper(name), mappers?, item?, result?, badItem? }:
+// - `mapper(name)` gives what parallelMap() takes for the mapper of that name in mappers.js. The place closes what it
+//   has opened for it.
+// - `mappers` is the set of names it has; all of them if it is left out. Tests that need another are skipped.
+// - `item(i)`, `result(i)` and `badItem`, for a place whose 'double' is something else (a hash): the i-th item, what
+//   comes out for it, and an item that fails with a TypeError.
+// - `capacity` is how many items it runs at once, at most.
+
+import assert from 'node:assert/strict'
+import { Readable } from 'node:stream'
+import { ReadableStream } from 'node:stream/web'
+import { describe, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { parallelMap } from '../../lib/parallel-map.js'
+import { countedAsyncSource, countedSource, settledNumber } from './sources.js'
+
+export function conformance(place) {
+  const { item = (i) => i, result = (i) => i * 2, badItem = 'no number', mappers } = place
+  const items = (length) => Array.from({ length }, (_, i) => item(i))
+  const resultsOf = (length) => Array.from({ length }, (_, i) => result(i))
+  const wait = { timeout: 60_000 }
+  /** A test of the mapper 'double', or of those that it names. */
+  const promise = (name, fn, needs = ['double']) => {
+    const missing = mappers === undefined ? undefined : needs.find((mapper) => !mappers.has(mapper))
+    test(name, { ...wait, skip: missing !== undefined && `${place.name} has no mapper ${missing}` }, fn)
+  }
+  const map = (source, name = 'double', options = undefined) =>
+    parallelMap(source, place.mapper(name), options)
+  const concurrency = Math.min(4, place.capacity)
+
+  describe(`conformance: ${place.name}`, () => {
+    describe('sources', () => {
+      const sources = {
+        array: () => items(50),
+        Set: () => new Set(items(50)),
+        'values of a Map': () => new Map(items(50).map((value, i) => [i, value])).values(),
+        generator: () => items(50).values(),
+        'async generator': async function* () {
+          for (const value of items(50)) {
+            if (Math.random() < 0.1) await sleep(1)
+            yield value
+          }
+        },
+        'Node Readable': () => Readable.from(items(50)),
+        'web ReadableStream': () =>
+          new ReadableStream({
+            start(controller) {
+              for (const value of items(50)) controller.enqueue(value)
+              controller.close()
+            },
+          }),
+        'array of promises': () => items(50).map((value, i) => sleep(i % 7, value)),
+        'array of values and promises': () =>
+          items(50).map((value, i) => (i % 2 ? value : Promise.resolve(value))),
+        'iterable of thenables': () => items(50).map((value) => ({ then: (resolve) => resolve(value) })),
+      }
+      for (const [name, open] of Object.entries(sources)) {
+        promise(name, async () => {
+          for (const preserveOrder of [true, false]) {
+            const results = await map(open(), 'double', { preserveOrder }).toArray()
+            if (!preserveOrder) results.sort((a, b) => resultsOf(50).indexOf(a) - resultsOf(50).indexOf(b))
+            assert.deepEqual(results, resultsOf(50))
+          }
+        })
+      }
+
+      promise('empty', async () => {
+        for (const empty of [[], new Set(), (async function* () {})(), Readable.from([])]) {
+          assert.deepEqual(await map(empty).toArray(), [])
+        }
+        for await (const _ of map([])) assert.fail('a result of nothing')
+      })
+
+      promise('infinite', async () => {
+        const source = countedSource({ make: item })
+        let taken = 0
+        const results = map(source)
+        for await (const value of results) {
+          assert.equal(value, result(taken))
+          if (++taken === 100) break
+        }
+        await results.finished
+        assert.equal(source.returns, 1)
+      })
+
+      promise('never more than one next() at a time', async () => {
+        const source = countedAsyncSource({ make: item, length: 100 })
+        assert.deepEqual(await map(source).toArray(), resultsOf(100))
+        assert.equal(source.overlaps, 0)
+        assert.equal(source.returns, 0, 'a source that has ended is not closed')
+      })
+
+      promise('a rejected item is the error of that item', async () => {
+        const gone = new Error('gone')
+        const source = () => [item(0), Promise.reject(gone), item(2)]
+        const outcomes = await map(source(), 'double', { settled: true }).toArray()
+        assert.deepEqual(outcomes, [
+          { status: 'fulfilled', value: result(0), index: 0 },
+          { status: 'rejected', reason: gone, index: 1 },
+          { status: 'fulfilled', value: result(2), index: 2 },
+        ])
+        assert.equal(outcomes[1].reason, gone)
+        await assert.rejects(map(source()).toArray(), (error) => error === gone)
+      })
+
+      promise('each item has exactly one outcome', async () => {
+        for (const preserveOrder of [true, false]) {
+          const results = await map(items(5000), 'double', { preserveOrder }).toArray()
+          assert.equal(results.length, 5000)
+          assert.deepEqual(new Set(results), new Set(resultsOf(5000)))
+        }
+      })
+    })
+
+    describe('order', () => {
+      promise('preserveOrder holds the order of the source', async () => {
+        assert.deepEqual(await map(items(60), 'doubleShuffled', { concurrency }).toArray(), resultsOf(60))
+      }, ['doubleShuffled'])
+
+      promise('without it, no result is lost', async () => {
+        const results = await map(items(60), 'doubleShuffled', {
+          concurrency,
+          preserveOrder: false,
+        }).toArray()
+        assert.deepEqual(
+          results.sort((a, b) => a - b),
+          resultsOf(60),
+        )
+      }, ['doubleShuffled'])
+
+      promise('an error stands at its place: earlier results are delivered, then it is thrown', async () => {
+        const seen = []
+        const results = map([0, 1, 2, 3], 'failBeforeSlowOne', { concurrency: Math.min(2, place.capacity) })
+        await assert.rejects(async () => {
+          for await (const value of results) seen.push(value)
+        }, /^Error: item 1$/)
+        assert.deepEqual(seen, [0])
+      }, ['failBeforeSlowOne'])
+
+      promise('an error in the first, a middle and the last item', async () => {
+        for (const at of [0, 9, 19]) {
+          const source = items(20).with(at, badItem)
+          const seen = []
+          await assert.rejects(async () => {
+            for await (const value of map(source)) seen.push(value)
+          }, TypeError)
+          assert.deepEqual(seen, resultsOf(at))
+          await assert.rejects(map(source).toArray(), TypeError)
+          await assert.rejects(map(source, 'double', { preserveOrder: false }).toArray(), TypeError)
+        }
+      })
+    })
+
+    describe('concurrency and window', () => {
+      promise('no more items run at once than concurrency allows', async () => {
+        for (const allowed of [1, 2, 5]) {
+          const spans = await map(items(30), 'span', { concurrency: allowed }).toArray()
+          const edges = spans.flatMap(({ start, end }) => [
+            [start, 1],
+            [end, -1],
+          ])
+          edges.sort((a, b) => a[0] - b[0] || a[1] - b[1])
+          let running = 0
+          let most = 0
+          for (const [, change] of edges) {
+            running += change
+            most = Math.max(most, running)
+          }
+          // Processes agree about the time to some tens of microseconds; an item sleeps for milliseconds.
+          assert.ok(most <= allowed, `${most} ran at once, ${allowed} were allowed`)
+        }
+      }, ['span'])
+
+      for (const [kind, open] of [
+        ['synchronous', countedSource],
+        ['asynchronous', countedAsyncSource],
+      ]) {
+        for (const preserveOrder of [true, false]) {
+          promise(`a ${kind} source is pulled only on credit, preserveOrder ${preserveOrder}`, async () => {
+            const source = open({ make: item })
+            const iterator = map(source, 'double', { concurrency: 2, backpressure: 8, preserveOrder })[
+              Symbol.asyncIterator
+            ]()
+            assert.equal(source.pulls, 0, 'lazy until the first next()')
+            for (let taken = 1; taken <= 40; taken++) {
+              await iterator.next()
+              assert.ok(source.pulls <= taken + 8, `${source.pulls} pulls for ${taken} results`)
+            }
+            const pulls = await settledNumber(() => source.pulls)
+            assert.ok(pulls > 40 && pulls <= 48, `${pulls} pulls for 40 results`)
+            await iterator.return()
+            assert.equal(source.returns, 1)
+          })
+        }
+      }
+
+      promise('the automatic window is bounded, too', async () => {
+        const source = countedSource({ make: item })
+        const iterator = map(source)[Symbol.asyncIterator]()
+        for (let taken = 0; taken < 10; taken++) await iterator.next()
+        const pulls = await settledNumber(() => source.pulls)
+        assert.ok(pulls <= 10 + 16_384, `${pulls} pulls for 10 results`)
+        await iterator.return()
+      })
+
+      promise('a window of one', async () => {
+        const results = map(countedSource({ make: item, length: 30 }), 'double', {
+          concurrency: 1,
+          backpressure: 1,
+        })
+        assert.deepEqual(await results.toArray(), resultsOf(30))
+      })
+
+      promise('a window that is larger than the source, and more concurrency than there is', async () => {
+        const options = { concurrency: 5000, backpressure: 10_000 }
+        assert.deepEqual(await map(items(300), 'double', options).toArray(), resultsOf(300))
+      })
+
+      promise('a slow consumer gets everything, in order', async () => {
+        const seen = []
+        for await (const value of map(items(40), 'double', { concurrency: 2, backpressure: 4 })) {
+          if (seen.length % 10 === 0) await sleep(5)
+          seen.push(value)
+        }
+        assert.deepEqual(seen, resultsOf(40))
+      })
+
+      promise('the same results for every chunkSize', async () => {
+        for (const chunkSize of [1, 2, 7, 64, 16_384, 'auto']) {
+          assert.deepEqual(await map(items(200), 'double', { chunkSize }).toArray(), resultsOf(200))
+          const source = items(100).with(57, badItem)
+          const outcomes = await map(source, 'double', { chunkSize, settled: true }).toArray()
+          assert.deepEqual(
+            outcomes.map(({ status }) => status),
+            resultsOf(100).map((_, i) => (i === 57 ? 'rejected' : 'fulfilled')),
+          )
+        }
+      })
+
+      promise('the same results for every maxBytes', async () => {
+        for (const maxBytes of [1, 100, 10_000]) {
+          assert.deepEqual(await map(items(200), 'double', { maxBytes }).toArray(), resultsOf(200))
+        }
+      })
+    })
+
+    describe('errors', () => {
+      promise(
+        'stopOnError: false runs every other item, and throws an AggregateError in input order',
+        async () => {
+          for (const preserveOrder of [true, false]) {
+            const source = items(20).with(3, badItem).with(11, badItem)
+            const seen = []
+            await assert.rejects(
+              async () => {
+                for await (const value of map(source, 'double', { stopOnError: false, preserveOrder }))
+                  seen.push(value)
+              },
+              (error) => {
+                assert.ok(error instanceof AggregateError)
+                assert.equal(error.errors.length, 2)
+                for (const one of error.errors) assert.ok(one instanceof TypeError)
+                return true
+              },
+            )
+            assert.deepEqual(new Set(seen), new Set(resultsOf(20).filter((_, i) => i !== 3 && i !== 11)))
+          }
+        },
+      )
+
+      promise('the errors of an AggregateError are in input order, however the items finish', async () => {
+        const results = map([0, 1, 2, 3, 4, 5, 7, 9], 'failOdd', {
+          stopOnError: false,
+          preserveOrder: false,
+          concurrency,
+        })
+        await assert.rejects(results.toArray(), (error) => {
+          assert.deepEqual(
+            error.errors.map(({ message }) => message),
+            ['item 1', 'item 3', 'item 5', 'item 7', 'item 9'],
+          )
+          return true
+        })
+      }, ['failOdd'])
+
+      promise('settled yields an outcome for each item, with its index', async () => {
+        for (const preserveOrder of [true, false]) {
+          const source = items(20).with(0, badItem).with(19, badItem)
+          const outcomes = await map(source, 'double', { settled: true, preserveOrder }).toArray()
+          outcomes.sort((a, b) => a.index - b.index)
+          for (const [i, outcome] of outcomes.entries()) {
+            assert.equal(outcome.index, i)
+            if (i === 0 || i === 19) {
+              assert.equal(outcome.status, 'rejected')
+              assert.ok(outcome.reason instanceof TypeError)
+            } else {
+              assert.deepEqual(outcome, { status: 'fulfilled', value: result(i), index: i })
+            }
+          }
+          assert.equal(outcomes.length, 20)
+        }
+      })
+
+      for (const mapper of ['throwFalsy', 'throwFalsyAtOnce']) {
+        promise(`what is thrown arrives as it was, falsy values too: ${mapper}`, async () => {
+          for (const [i, value] of FALSY.entries()) {
+            const caught = await caughtFrom(map([i], mapper).toArray())
+            assert.ok(Object.is(caught, value), `${String(caught)} instead of ${String(value)}`)
+            const outcomes = await map([i], mapper, { settled: true }).toArray()
+            assert.deepEqual(outcomes, [{ status: 'rejected', reason: value, index: 0 }])
+          }
+          const aggregate = await caughtFrom(
+            map([0, 1, 2, 3, 4, 5], mapper, { stopOnError: false }).toArray(),
+          )
+          assert.deepEqual(aggregate.errors, FALSY)
+        }, [mapper])
+      }
+
+      promise('falsy results are results', async () => {
+        assert.deepEqual(await map([0, 1, 2, 3, 4, 5], 'returnFalsy').toArray(), FALSY)
+        const seen = []
+        for await (const value of map([0, 1, 2, 3, 4, 5], 'returnFalsy')) seen.push(value)
+        assert.deepEqual(seen, FALSY)
+      }, ['returnFalsy'])
+
+      promise('an error of the source comes after the results of its items', async () => {
+        for (const open of [countedSource, countedAsyncSource]) {
+          for (const throwAt of [0, 1, 10]) {
+            for (const error of [new Error('source'), undefined]) {
+              for (const options of [
+                {},
+                { preserveOrder: false },
+                { stopOnError: false },
+                { settled: true },
+              ]) {
+                const source = open({ make: item, throwAt, error })
+                const seen = []
+                const caught = await caughtFrom(
+                  (async () => {
+                    for await (const value of map(source, 'double', options))
+                      seen.push(options.settled ? value.value : value)
+                  })(),
+                )
+                assert.equal(caught, error)
+                assert.deepEqual(new Set(seen), new Set(resultsOf(throwAt)))
+                assert.equal(source.returns, 0, 'a source that threw is not closed')
+              }
+            }
+          }
+        }
+      })
+
+      promise('errors of items and of the source end up together with stopOnError: false', async () => {
+        const broken = new Error('source')
+        const source = countedSource({
+          make: (i) => (i === 2 ? badItem : item(i)),
+          throwAt: 5,
+          error: broken,
+        })
+        const aggregate = await caughtFrom(map(source, 'double', { stopOnError: false }).toArray())
+        assert.ok(aggregate instanceof AggregateError)
+        assert.equal(aggregate.errors.length, 2)
+        assert.ok(aggregate.errors[0] instanceof TypeError)
+        assert.equal(aggregate.errors[1], broken)
+      })
+
+      promise('toArray() rejects at once, while earlier items still run', async () => {
+        const results = map([1, 2, 0, 'bad'], 'untilAbortedOrBad', { concurrency })
+        await assert.rejects(results.toArray(), /bad/)
+        await results.finished
+      }, ['untilAbortedOrBad'])
+
+      promise('what a raised signal makes of earlier items does not hide the error that raised it', async () => {
+        const both = { concurrency: 2, chunkSize: 1 }
+        await assert.rejects(map([0, 1], 'failBecauseOfItemOne', both).toArray(), /item 1 failed first/)
+        await assert.rejects(async () => {
+          for await (const _ of map([0, 1], 'failBecauseOfItemOne', both)) assert.fail('a result')
+        }, /item 1 failed first/)
+      }, ['failBecauseOfItemOne'])
+    })
+
+    describe('skip', () => {
+      promise('a skipped item yields nothing', async () => {
+        for (const preserveOrder of [true, false]) {
+          const results = await map(items(40), 'skipOdd', { preserveOrder }).toArray()
+          assert.deepEqual(
+            results.sort((a, b) => a - b),
+            items(40).filter((i) => i % 2 === 0),
+          )
+        }
+        const outcomes = await map(items(4), 'skipOdd', { settled: true }).toArray()
+        assert.deepEqual(outcomes, [
+          { status: 'fulfilled', value: 0, index: 0 },
+          { status: 'fulfilled', value: 2, index: 2 },
+        ])
+      }, ['skipOdd'])
+
+      promise('skipping everything gives the credit back', async () => {
+        for (const preserveOrder of [true, false]) {
+          const options = { preserveOrder, concurrency: 2, backpressure: 2 }
+          assert.deepEqual(await map(items(500), 'skipAll', options).toArray(), [])
+          for await (const _ of map(items(500), 'skipAll', options)) assert.fail('a result')
+        }
+      }, ['skipAll'])
+    })
+
+    describe('the context', () => {
+      promise('index, attempt, signal and skip', async () => {
+        const contexts = await map(items(20), 'contextOf').toArray()
+        assert.deepEqual(
+          contexts,
+          items(20).map((_, index) => ({ index, attempt: 1, aborted: false, skips: true })),
+        )
+      }, ['contextOf'])
+    })
+
+    waysOut({ place, promise, map, item, items, result, badItem, concurrency })
+    consumption({ promise, map, items, resultsOf, result, item, place })
+  })
+}
+
+/** Every early way out closes the source once and raises the signal. */
+function waysOut({ promise, map, item, items, result, badItem, concurrency }) {
+  describe('early ways out', () => {
+    const reason = new Error('enough')
+    const ways = {
+      break: async (results) => {
+        for await (const _ of results) break
+      },
+      'a throw in the loop': async (results) => {
+        await assert.rejects(async () => {
+          for await (const _ of results) throw reason
+        }, reason)
+      },
+      'a throw in forEach()': async (results) => {
+        await assert.rejects(
+          results.forEach(() => {
+            throw reason
+          }),
+          reason,
+        )
+      },
+      'a rejection in reduce()': async (results) => {
+        await assert.rejects(
+          results.reduce(async () => {
+            throw reason
+          }, 0),
+          reason,
+        )
+      },
+      'return() before next()': async (results) => {
+        const iterator = results[Symbol.asyncIterator]()
+        assert.deepEqual(await iterator.return(), { done: true, value: undefined })
+        assert.deepEqual(await iterator.next(), { done: true, value: undefined })
+      },
+      'return() twice': async (results) => {
+        const iterator = results[Symbol.asyncIterator]()
+        await iterator.next()
+        await Promise.all([iterator.return(), iterator.return()])
+        assert.deepEqual(await iterator.next(), { done: true, value: undefined })
+      },
+      'asyncDispose before the start': async (results) => {
+        await results[Symbol.asyncDispose]()
+        assert.throws(() => results[Symbol.asyncIterator](), { code: 'ERR_CONSUMED' })
+      },
+      'asyncDispose in the middle': async (results) => {
+        const iterator = results[Symbol.asyncIterator]()
+        await iterator.next()
+        await results[Symbol.asyncDispose]()
+        assert.deepEqual(await iterator.next(), { done: true, value: undefined })
+      },
+      'an abort before the start': async (results, controller) => {
+        controller.abort(reason)
+        await assert.rejects(results.toArray(), reason)
+      },
+      'an abort in the middle': async (results, controller) => {
+        const iterator = results[Symbol.asyncIterator]()
+        await iterator.next()
+        const next = [iterator.next(), iterator.next()]
+        controller.abort(reason)
+        const ends = await Promise.allSettled([...next, iterator.next(), iterator.next()])
+        const rejected = ends.filter(({ status }) => status === 'rejected')
+        assert.equal(rejected.length, 1, 'the reason is thrown once')
+        assert.equal(rejected[0].reason, reason)
+        assert.deepEqual(ends.at(-1), { status: 'fulfilled', value: { done: true, value: undefined } })
+      },
+      'an abort during toArray()': async (results, controller) => {
+        setTimeout(() => controller.abort(reason), 10)
+        await assert.rejects(results.toArray(), reason)
+      },
+    }
+    for (const [name, leave] of Object.entries(ways)) {
+      for (const open of [countedSource, countedAsyncSource]) {
+        promise(`${name} (${open.name})`, async () => {
+          const source = open({ make: item })
+          const controller = new AbortController()
+          const results = map(source, 'double', { signal: controller.signal, concurrency, backpressure: 8 })
+          await leave(results, controller)
+          await results.finished
+          assert.equal(source.returns, 1)
+          const { pulls } = source
+          await sleep(5)
+          assert.equal(source.pulls, pulls, 'nothing is pulled after the end')
+        })
+      }
+    }
+
+    promise('an error of an item closes the source', async () => {
+      for (const open of [countedSource, countedAsyncSource]) {
+        const source = open({ make: (i) => (i === 5 ? badItem : item(i)) })
+        const results = map(source, 'double', { backpressure: 64 })
+        await assert.rejects(results.toArray(), TypeError)
+        await results.finished
+        assert.equal(source.returns, 1)
+      }
+    })
+
+    promise('a signal that is aborted already starts nothing', async () => {
+      const source = countedSource({ make: item })
+      const results = map(source, 'double', { signal: AbortSignal.abort() })
+      await assert.rejects(results.toArray(), { name: 'AbortError' })
+      await results.finished
+      assert.equal(source.pulls, 0)
+    })
+
+    promise('falsy abort reasons arrive as they are', async () => {
+      const controller = new AbortController()
+      const results = map(countedSource({ make: item }), 'double', { signal: controller.signal })
+      const iterator = results[Symbol.asyncIterator]()
+      await iterator.next()
+      controller.abort(null)
+      assert.equal(await caughtFrom(iterator.next()), null)
+    })
+
+    promise('break does not wait for a pull that is pending; finished does', async () => {
+      let answer
+      const source = {
+        pulls: 0,
+        returns: 0,
+        [Symbol.asyncIterator]: () => source,
+        next() {
+          if (source.pulls++ < 1) return Promise.resolve({ done: false, value: item(0) })
+          return new Promise((resolve) => {
+            answer = resolve
+          })
+        },
+        async return() {
+          source.returns++
+          return { done: true, value: undefined }
+        },
+      }
+      const results = map(source)
+      for await (const value of results) {
+        assert.equal(value, result(0))
+        break
+      }
+      assert.equal(source.returns, 1)
+      let finished = false
+      const end = results.finished.then(() => {
+        finished = true
+      })
+      await sleep(10)
+      assert.equal(finished, false)
+      answer({ done: false, value: Promise.reject(new Error('nobody looks at this item')) })
+      await end
+    })
+
+    promise('what return() of the source throws is thrown by break, and finished stays quiet', async () => {
+      const broken = new Error('return')
+      const source = countedSource({ make: item })
+      source.return = () => {
+        throw broken
+      }
+      const results = map(source)
+      await assert.rejects(async () => {
+        for await (const _ of results) break
+      }, broken)
+      await results.finished
+    })
+
+    promise('a Node stream is destroyed, a web stream is cancelled', async () => {
+      const readable = Readable.from(items(1000))
+      for await (const _ of map(readable, 'double', { backpressure: 64 })) break
+      assert.equal(readable.destroyed, true)
+      let cancelled = 0
+      const stream = new ReadableStream({
+        pull: (controller) => controller.enqueue(item(0)),
+        cancel: () => void cancelled++,
+      })
+      for await (const _ of map(stream, 'double', { backpressure: 64 })) break
+      assert.equal(cancelled, 1)
+      assert.equal(stream.locked, false)
+    })
+
+    promise('break raises the signal of what runs, and finished waits for it', async () => {
+      const results = map([0, 1, 2, 3], 'untilAborted', { concurrency })
+      for await (const value of results) {
+        assert.equal(value, 0)
+        break
+      }
+      await results.finished
+    }, ['untilAborted'])
+
+    promise('an abort raises the signal of what runs, and rejects at once', async () => {
+      const controller = new AbortController()
+      const results = map([1, 2, 3], 'untilAborted', { signal: controller.signal, concurrency })
+      const reason = new Error('enough')
+      setTimeout(() => controller.abort(reason), 20)
+      await assert.rejects(results.toArray(), reason)
+      await results.finished
+    }, ['untilAborted'])
+  })
+}
+
+/** What the returned object promises. */
+function consumption({ promise, map, item, items, result, resultsOf }) {
+  describe('consumption', () => {
+    promise('forEach() and reduce() see results in order, one after the other', async () => {
+      const seen = []
+      let inside = 0
+      const nothing = await map(items(20)).forEach(async (value, index) => {
+        assert.equal(++inside, 1)
+        await undefined
+        seen.push([value, index])
+        inside--
+      })
+      assert.equal(nothing, undefined)
+      assert.deepEqual(
+        seen,
+        resultsOf(20).map((value, i) => [value, i]),
+      )
+      const folded = await map(items(20)).reduce(async (all, value, index) => [...all, [value, index]], [])
+      assert.deepEqual(folded, seen)
+      assert.equal(await map([]).reduce(() => 1, 'initial'), 'initial')
+    })
+
+    promise('lazy: nothing happens before it is consumed, and finished is settled', async () => {
+      const source = countedSource({ make: item })
+      const results = map(source)
+      await results.finished
+      await sleep(5)
+      assert.equal(source.pulls, 0)
+      await results[Symbol.asyncDispose]()
+    })
+
+    promise('consumed once', async () => {
+      const ways = {
+        iterate: (results) => results[Symbol.asyncIterator](),
+        toArray: (results) => results.toArray(),
+        forEach: (results) => results.forEach(() => {}),
+        reduce: (results) => results.reduce(() => {}, 0),
+      }
+      for (const first of Object.values(ways)) {
+        for (const second of Object.values(ways)) {
+          const results = map([])
+          await first(results)
+          await assert.rejects(async () => second(results), { code: 'ERR_CONSUMED', name: 'ConsumedError' })
+        }
+      }
+    })
+
+    promise('it is no promise', async () => {
+      const results = map(items(2))
+      assert.equal('then' in results, false)
+      assert.equal(await results, results)
+      await results.toArray()
+    })
+
+    promise('calls of next() that overlap are answered in order', async () => {
+      const results = map(items(30))
+      const iterator = results[Symbol.asyncIterator]()
+      const answers = await Promise.all(Array.from({ length: 33 }, () => iterator.next()))
+      assert.deepEqual(
+        answers.map(({ value }) => value),
+        [...resultsOf(30), undefined, undefined, undefined],
+      )
+      assert.deepEqual(
+        answers.map(({ done }) => done),
+        [...resultsOf(30).map(() => false), true, true, true],
+      )
+    })
+
+    promise('after the end, after an error and after return() it stays ended', async () => {
+      const ended = { done: true, value: undefined }
+      const iterator = map([item(0)])[Symbol.asyncIterator]()
+      assert.deepEqual(await iterator.next(), { done: false, value: result(0) })
+      for (let i = 0; i < 3; i++) assert.deepEqual(await iterator.next(), ended)
+      const failing = map([{}])[Symbol.asyncIterator]()
+      await assert.rejects(failing.next())
+      for (let i = 0; i < 3; i++) assert.deepEqual(await failing.next(), ended)
+      assert.deepEqual(await failing.return(), ended)
+    })
+
+    promise('one mapper serves call after call, and several at once', async () => {
+      const long = map(items(500)).toArray()
+      for (let i = 0; i < 3; i++) assert.deepEqual(await map(items(20)).toArray(), resultsOf(20))
+      const both = await Promise.all([map(items(100)).toArray(), map(items(50).reverse()).toArray()])
+      assert.deepEqual(both, [resultsOf(100), resultsOf(50).reverse()])
+      assert.deepEqual(await long, resultsOf(500))
+    })
+
+    promise('a call that fails leaves others alone', async () => {
+      const good = map(items(200)).toArray()
+      await assert.rejects(map([item(0), {}, item(2)]).toArray())
+      for await (const _ of map(items(100))) break
+      assert.deepEqual(await good, resultsOf(200))
+      assert.deepEqual(await map(items(20)).toArray(), resultsOf(20))
+    })
+
+    promise('finished settles at the natural end', async () => {
+      const results = map(items(20))
+      await results.toArray()
+      await results.finished
+    })
+  })
+}
+
+async function caughtFrom(promise) {
+  try {
+    await promise
+  } catch (error) {
+    return error
+  }
+  return assert.fail('it did not reject')
+}
+
+const FALSY = [undefined, null, 0, '', false, NaN]

@@ -1,0 +1,171 @@
+// The package as its users get it: packed, installed without our tree, used from ESM, CommonJS and TypeScript.
+
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, describe, test } from 'node:test'
+import { parse } from 'acorn'
+import { publint } from 'publint'
+import { root } from '../scripts/root.js'
+import { npmRuns } from '../scripts/tools.js'
+import { codeBlocks } from './code-blocks.js'
+
+const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+const folder = mkdtempSync(join(tmpdir(), 'millrace-package-'))
+const npm = npmRuns()
+let tarball
+let packed
+
+before(() => {
+  const listed = run(npm.command, [...npm.args, 'pack', '--json', '--pack-destination', folder], root)
+  // npm 11 prints a list, npm 12 an object by name; prepack may have printed before it.
+  const report = JSON.parse(listed.slice(listed.search(/^[[{]/m)))
+  const [{ filename, files }] = Object.values(report)
+  tarball = join(folder, filename)
+  packed = files.map((file) => file.path)
+})
+
+after(() => rmSync(folder, { recursive: true, force: true }))
+
+test('the package holds what it needs, and nothing of the workshop', () => {
+  for (const path of ['index.js', 'index.d.ts', 'index.d.cts', 'README.md', 'LICENSE', 'lib/binding.js']) {
+    assert.ok(packed.includes(path), `${path} is missing`)
+  }
+  assert.equal(packed.filter((path) => path.endsWith('.node')).length, 1, 'the built addon, once')
+  const strange = packed.filter((path) => !/^(index\.|lib\/|docs\/|[A-Z]+(\.md)?$|package\.json$)/.test(path))
+  assert.deepEqual(strange, [])
+  for (const script of ['preinstall', 'install', 'postinstall'])
+    assert.equal(manifest.scripts[script], undefined)
+})
+
+test('publint has nothing to say', async () => {
+  const { messages } = await publint({ pack: { tarball: readFileSync(tarball) }, strict: true })
+  // It misses CommonJS code behind the CommonJS typings: there is none, require() loads the ESM files.
+  assert.deepEqual(
+    messages.filter(({ code }) => code !== 'EXPORTS_TYPES_INVALID_FORMAT'),
+    [],
+  )
+})
+
+test('no file awaits at its top level: require() would fail', () => {
+  for (const path of packed.filter((path) => path.endsWith('.js'))) {
+    const code = readFileSync(join(root, path), 'utf8')
+    // A module may await there, a script may not; so its imports and exports are allowed, its await is not.
+    const options = { ecmaVersion: 'latest', sourceType: 'module', allowAwaitOutsideFunction: false }
+    assert.doesNotThrow(() => parse(code, options), path)
+  }
+})
+
+test('the oldest Node is the same in package.json and in the gate that looks at it', () => {
+  const gate = /OLDEST = \[(\d+), (\d+)\]/.exec(readFileSync(join(root, 'scripts/run.js'), 'utf8'))
+  assert.equal(manifest.engines.node, `>=${gate[1]}.${gate[2]}`)
+})
+
+describe('installed, the example of the README runs', () => {
+  test('in an ESM project', () => {
+    const place = project('esm', { type: 'module' })
+    for (const { name, code } of example) writeFileSync(join(place, name), code)
+    printsTheSame(place)
+  })
+
+  test('in a CommonJS project, through require()', () => {
+    const place = project('commonjs', {})
+    for (const { name, code } of example) writeFileSync(join(place, name), asCommonJs(code, 'require'))
+    printsTheSame(place)
+  })
+
+  for (const module of ['node16', 'nodenext']) {
+    test(`in a TypeScript project, module ${module}`, () => {
+      const place = project(`typescript-${module}`, { type: 'module' })
+      writeTypeScript(place, module, (code) => code)
+      printsTheSame(join(place, 'out'))
+    })
+
+    test(`in a TypeScript project that compiles to CommonJS, module ${module}`, () => {
+      const place = project(`typescript-commonjs-${module}`, {})
+      writeTypeScript(place, module, (code) => asCommonJs(code, 'import'))
+      printsTheSame(join(place, 'out'))
+    })
+  }
+})
+
+// The README's first two blocks, the mapper's file and the program, and the text block that says what they print.
+const readme = readFileSync(join(root, 'README.md'), 'utf8')
+const example = codeBlocks(readme).slice(0, 2)
+const main = example.at(-1)
+const printed = /^```text\n([\s\S]*?)^```$/m.exec(readme)[1]
+
+/** An empty project with the tarball installed as a user would, but from this machine alone. */
+function project(name, fields) {
+  const place = join(folder, name)
+  mkdirSync(place)
+  writeFileSync(join(place, 'package.json'), JSON.stringify({ name, private: true, ...fields }))
+  run(npm.command, [...npm.args, 'install', tarball, '--offline', '--no-audit', '--no-fund'], place)
+  return place
+}
+
+/** Held against what the README says that it prints. */
+function printsTheSame(place) {
+  assert.equal(run(process.execPath, [main.name], place), printed)
+}
+
+/** The same example for CommonJS: no top-level await, no import.meta. `style` is how it loads modules. */
+function asCommonJs(code, style) {
+  const imports = /^import (\{.*\}) from '(.*)'\n/gm
+  const head = [...code.matchAll(imports)].map(([line, names, from]) =>
+    style === 'require' ? `const ${names} = require('${from}')\n` : line,
+  )
+  const url = `new URL('file://' + __dirname + '/')`
+  const body = code.replaceAll(imports, '').replaceAll('import.meta.url', url)
+  if (style === 'require' && body.includes('export default ')) {
+    return `${head.join('')}${body.replace('export default ', 'module.exports = ')}`
+  }
+  if (!body.includes('await ')) return head.join('') + body
+  return `${head.join('')}main()\nasync function main() {\n${body}\n}\n`
+}
+
+function writeTypeScript(place, module, change) {
+  for (const { name, code } of example) {
+    // The mapper's parameter is the one thing that strict TypeScript wants to be told.
+    const typed = change(code).replace(/(export default \(\w+)\)/, '$1: string)')
+    writeFileSync(join(place, name.replace(/js$/, 'ts')), typed)
+  }
+  mkdirSync(join(place, 'node_modules/@types'))
+  symlinkSync(join(root, 'node_modules/@types/node'), join(place, 'node_modules/@types/node'))
+  const compilerOptions = {
+    module,
+    target: 'es2022',
+    strict: true,
+    types: ['node'],
+    outDir: 'out',
+    rootDir: '.',
+  }
+  writeFileSync(join(place, 'tsconfig.json'), JSON.stringify({ compilerOptions, include: ['*.ts'] }))
+  run(process.execPath, [join(root, 'node_modules/typescript/bin/tsc')], place)
+  assert.ok(readdirSync(join(place, 'out')).includes(main.name))
+}
+
+/** What a command that ends well prints; it must not warn either. */
+function run(command, args, cwd) {
+  const { NODE_TEST_CONTEXT, ...env } = process.env
+  const { status, signal, stdout, stderr } = spawnSync(command, args, {
+    cwd,
+    env,
+    encoding: 'utf8',
+    timeout: 120_000,
+  })
+  assert.equal(status, 0, `${args.join(' ')} ended with ${signal ?? status}\n${stdout}${stderr}`)
+  if (command === process.execPath && cwd.startsWith(folder) && !args[0].includes('npm'))
+    assert.equal(stderr, '')
+  return stdout
+}

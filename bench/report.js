@@ -1,0 +1,106 @@
+// How results are shown: a line on the terminal as each row ends, and docs/benchmarks.md.
+
+export function asLine(row) {
+  if (row.error) return `${row.number}  ${row.name}: could not be measured\n${row.error}`
+  return [
+    row.number,
+    row.name.padEnd(13),
+    ours(row),
+    peer(row),
+    outcome(row),
+    `(goal ${goal(row)})`,
+    verdict(row),
+  ].join('  ')
+}
+
+export function asMarkdown({ date, machine, versions, rounds, rows, costs }) {
+  const head = ['', 'work, 2 workers', 'against', 'Millrace', 'peer', 'result', 'goal', '']
+  const lines = rows.map((row) =>
+    row.error
+      ? [row.number, row.work, row.against, '', '', 'could not be measured', goal(row), '']
+      : [row.number, row.work, row.against, ours(row), peer(row), outcome(row), goal(row), verdict(row)],
+  )
+  const where = `${machine.cpu}, ${machine.cores} cores, ${machine.memory}, ${machine.system}`
+  const what = Object.entries(versions).map(([name, version]) => `${name} ${version}`)
+  return `# Benchmarks
+
+Written by \`npm run bench\` on ${date.slice(0, 10)}: ${where}; ${what.join(', ')}.
+Medians of ${rounds} rounds, the sides taking turns, each measurement in a process of its own (in brackets the lowest
+and the highest). Pools are warm, except in the last row. The code is in [bench/cases](../bench/cases).
+
+${table([head, ...lines])}
+${rows
+  .filter((row) => row.profile)
+  .map(profile)
+  .join('')}${costs ? breakdown(rows, costs) : ''}`
+}
+
+/** Why a goal was missed. */
+function profile({ number, work, profile }) {
+  return `
+## Row ${number} misses its goal
+
+Where the parent's time goes in "${work}", by a sampling profiler, functions by their own time:
+
+${table([['share', 'function'], ...profile.map(({ name, share }) => [`${round(share * 100)} %`, `\`${name}\``])])}`
+}
+
+/** What the parts cost by themselves, per item, and how much of the whole they leave. */
+function breakdown(rows, costs) {
+  const parts = Object.keys(costs.numbers)
+  const lines = Object.entries(costs).map(([items, cost]) => {
+    const { ours: rate } = rows.find(({ name, ours }) => ours && name.startsWith(items)) ?? {}
+    const left = rate ? 1e9 / rate - parts.reduce((sum, part) => sum + cost[part], 0) : undefined
+    return [
+      items,
+      rate ? round(1e9 / rate) : '',
+      ...parts.map((part) => round(cost[part])),
+      left ? round(left) : '',
+    ]
+  })
+  return `
+## Where the time goes
+
+Nanoseconds per item in the parent: the whole is what the rows above say, the parts are measured alone, in chunks of
+512. The workers decode and encode as much, beside it, on the other cores. What is left is iteration, waiting for the
+workers, and every part that has no column.
+
+${table([['', 'whole', ...parts, 'left'], ...lines])}`
+}
+
+function ours(row) {
+  return `${round(row.ours)} ${row.measures}${spread(row.samples.ours)}`
+}
+
+function peer(row) {
+  return `${round(row.peer)} ${row.measures}${spread(row.samples.peer)}`
+}
+
+function spread(samples) {
+  const values = samples.map(({ value }) => value)
+  return values.length > 1 ? ` (${round(Math.min(...values))}–${round(Math.max(...values))})` : ''
+}
+
+function outcome({ ratio, more, measures }) {
+  return more !== undefined
+    ? `${more < 0 ? '−' : '+ '}${round(Math.abs(more))} ${measures}`
+    : `${ratio.toFixed(2)}×`
+}
+
+function goal({ atLeast, atMost, atMostMore, measures }) {
+  if (atMostMore !== undefined) return `≤ + ${atMostMore} ${measures}`
+  return atLeast !== undefined ? `≥ ${atLeast}×` : `≤ ${atMost}×`
+}
+
+function verdict(row) {
+  return row.ok ? 'ok' : 'MISSED'
+}
+
+function round(number) {
+  return number.toLocaleString('en', { maximumFractionDigits: Math.abs(number) < 100 ? 1 : 0 })
+}
+
+function table([head, ...lines]) {
+  const row = (cells) => `| ${cells.join(' | ')} |\n`
+  return row(head) + row(head.map(() => '---')) + lines.map(row).join('')
+}

@@ -1,0 +1,14 @@
+// Everything that `import 'millrace'` gives. The contract is index.d.ts.
+
+export {
+  ConsumedError,
+  MillraceError,
+  PoolClosedError,
+  SerializationError,
+  WorkerCrashError,
+  WorkerStartError,
+} from './lib/errors.js'
+export { native } from './lib/native.js'
+export { skip } from './lib/outcome.js'
+export { parallelMap } from './lib/parallel-map.js'
+export { isWorker, workerPool } from './lib/worker-pool.js'

@@ -1,0 +1,166 @@
+// Every error class and every code of the JavaScript side. It imports nothing: worker processes load it at start.
+// The same table, in prose, is docs/errors.md; a test holds the two equal.
+
+/**
+ * What is known about a failure; only what applies is set on the error.
+ * @typedef {object} FailureDetails
+ * @property {unknown} [cause]
+ * @property {number} [index] position of the item in the source, from 0
+ * @property {number} [attempt] which try at the item it was, from 1
+ * @property {number} [worker] number of the worker in its pool, from 0
+ * @property {number} [exitCode] exit code of the worker process
+ * @property {string} [signal] signal that ended the worker process
+ * @property {string} [stderr] the last part of what the worker process wrote to stderr
+ */
+
+/** Base class of the errors that Millrace itself makes. Its `code` is stable, its message is not. */
+export class MillraceError extends Error {
+  /** @type {string | undefined} */
+  static code = undefined
+
+  /**
+   * @param {string} message
+   * @param {FailureDetails} [details]
+   */
+  constructor(message, details = {}) {
+    super(message, 'cause' in details ? { cause: details.cause } : undefined)
+    /** @type {string | undefined} */
+    this.code = new.target.code
+    for (const name of DETAIL_NAMES) {
+      if (details[name] !== undefined) Object.assign(this, { [name]: details[name] })
+    }
+  }
+}
+
+/** A worker process ended while it ran an item. */
+export class WorkerCrashError extends MillraceError {
+  /** @override */
+  static code = 'ERR_WORKER_CRASHED'
+}
+
+/** A worker process could not get ready: its task file, its `setup()` or the process itself failed. */
+export class WorkerStartError extends MillraceError {
+  /** @override */
+  static code = 'ERR_WORKER_START'
+}
+
+/** A value cannot travel between processes; the message names the path to it. */
+export class SerializationError extends MillraceError {
+  /** @override */
+  static code = 'ERR_SERIALIZATION'
+}
+
+/** The pool was closed before the work could be given to it. */
+export class PoolClosedError extends MillraceError {
+  /** @override */
+  static code = 'ERR_POOL_CLOSED'
+}
+
+/** The results of a call were asked for a second time. */
+export class ConsumedError extends MillraceError {
+  /** @override */
+  static code = 'ERR_CONSUMED'
+}
+
+for (const errorClass of [
+  MillraceError,
+  WorkerCrashError,
+  WorkerStartError,
+  SerializationError,
+  PoolClosedError,
+  ConsumedError,
+]) {
+  // On the prototype, as the names of the built-in classes are: not one more own property on every error.
+  Object.defineProperty(errorClass.prototype, 'name', {
+    value: errorClass.name,
+    writable: true,
+    configurable: true,
+  })
+}
+
+/**
+ * @param {string} name of the argument or option
+ * @param {string} expected what would have been right, with its article
+ * @param {unknown} actual
+ * @returns {TypeError & { code: string }}
+ */
+export function invalidArgType(name, expected, actual) {
+  return withCode(new TypeError(wrongArgument(name, expected, describe(actual))), ERR_INVALID_ARG_TYPE)
+}
+
+/**
+ * @param {string} name of the argument or option
+ * @param {string} expected what would have been right, with its article
+ * @param {unknown} actual
+ * @returns {RangeError & { code: string }}
+ */
+export function outOfRange(name, expected, actual) {
+  return withCode(new RangeError(wrongArgument(name, expected, describe(actual))), ERR_OUT_OF_RANGE)
+}
+
+/**
+ * @param {string} unknown the option that does not exist
+ * @param {readonly string[]} known all that do
+ * @returns {TypeError & { code: string }}
+ */
+export function unknownOption(unknown, known) {
+  const message = `Unknown option "${unknown}": expected one of ${known.join(', ')}, got "${unknown}"`
+  return withCode(new TypeError(message), ERR_INVALID_ARG_TYPE)
+}
+
+/**
+ * Say in a few words what a value is. Never throws and never runs code of the value.
+ * @param {unknown} value
+ * @returns {string}
+ */
+export function describe(value) {
+  if (typeof value === 'string') return JSON.stringify(shorten(value))
+  if (typeof value === 'number') return Object.is(value, -0) ? '-0' : String(value)
+  if (typeof value === 'bigint') return `${shorten(String(value))}n`
+  if (typeof value === 'function') return 'a function'
+  if (typeof value !== 'object' || value === null) return String(value)
+  try {
+    if (Array.isArray(value)) return 'an array'
+    const name = Object.getOwnPropertyDescriptor(Object.getPrototypeOf(value) ?? {}, 'constructor')?.value
+      ?.name
+    return typeof name === 'string' && name !== '' && name !== 'Object'
+      ? `an instance of ${name}`
+      : 'an object'
+  } catch {
+    return 'an object'
+  }
+}
+
+/**
+ * @param {string} name
+ * @param {string} expected
+ * @param {string} got
+ */
+function wrongArgument(name, expected, got) {
+  return `Invalid "${name}": expected ${expected}, got ${got}`
+}
+
+/**
+ * @template {Error} E
+ * @param {E} error
+ * @param {string} code
+ * @returns {E & { code: string }}
+ */
+function withCode(error, code) {
+  return Object.assign(error, { code })
+}
+
+/** @param {string} text */
+function shorten(text) {
+  return text.length > LONGEST_SHOWN ? `${text.slice(0, LONGEST_SHOWN)}…` : text
+}
+
+export const ERR_INVALID_ARG_TYPE = 'ERR_INVALID_ARG_TYPE'
+export const ERR_OUT_OF_RANGE = 'ERR_OUT_OF_RANGE'
+
+/** Code of the process warning about a call that nobody consumed. */
+export const MILLRACE_UNCONSUMED = 'MILLRACE_UNCONSUMED'
+
+/** @type {readonly (Exclude<keyof FailureDetails, 'cause'>)[]} */
+const DETAIL_NAMES = ['index', 'attempt', 'worker', 'exitCode', 'signal', 'stderr']
+const LONGEST_SHOWN = 60

@@ -1,0 +1,401 @@
+// The place that never crosses: a function mapper runs on this event loop. Per item it makes one context and one
+// reaction to the mapper's promise, nothing else; the conformance suite holds it equal to the other places.
+//
+// An item is pulled on credit, runs in a slot, ends in an entry of the ring, and leaves to the consumer. With
+// preserveOrder its entry is that of its index, otherwise that of its turn to finish.
+// `#outstanding` counts from pull to leaving and never exceeds the window, so the ring holds at most a window.
+
+import { CallSignal, Context } from './context.js'
+import { fulfilled, ItemErrors, rejected, skip } from './outcome.js'
+import { FAILURE, ResultRing, SKIPPED, VALUE } from './result-ring.js'
+import { FAILED, ITEM, isThenable, PENDING } from './source.js'
+
+/**
+ * @param {import('./source.js').Source} source
+ * @param {(item: any, context: any) => unknown} mapper
+ * @param {Readonly<import('./options.js').CallSettings>} settings
+ * @returns {import('./outcome.js').Run<any>}
+ */
+export function startEventLoop(source, mapper, settings) {
+  return new EventLoopRun(source, mapper, settings)
+}
+
+class EventLoopRun {
+  /** The result that the last `poll()` took. @type {any} */
+  value = undefined
+
+  /** @type {import('./source.js').Source} */
+  #source
+  /** @type {(item: any, context: any) => unknown} */
+  #mapper
+  /** @type {Readonly<import('./options.js').CallSettings>} */
+  #settings
+  #concurrency
+  #window
+  #preserveOrder
+
+  #phase = ACTIVE
+  /** ITEM while the source may have more, then DONE or FAILED. */
+  #sourceEnd = ITEM
+  /** Slots that run nothing. Made as they are needed, at most `concurrency`. @type {Slot[]} */
+  #idle = []
+  #running = 0
+  #outstanding = 0
+  /** Slots were left without work for want of credit: whoever takes a result has to fill them. */
+  #starved = true
+  #filling = false
+  #waitingForSource = false
+
+  #ring
+  /** Without order: the entry of the next item to finish. */
+  #tail = 0
+
+  /** Calls of `next()` that wait, oldest first. @type {Waiter[]} */
+  #waiters = []
+  /** The error that ends the call, from when it is known until it is thrown. @type {{ error: unknown } | undefined} */
+  #failure
+  #errors = new ItemErrors()
+  /** @type {((error: unknown) => void) | undefined} */
+  #tellStop
+
+  #signal = new CallSignal()
+  /** @type {Promise<void> | undefined} */
+  #closing
+  #closed = false
+  /** `return()` has reported how the closing went. */
+  #returned = false
+  /** Made when somebody asks for it. @type {Promise<void> | undefined} */
+  #finished
+  /** @type {(() => void) | undefined} */
+  #resolveFinished
+
+  /**
+   * @param {import('./source.js').Source} source
+   * @param {(item: any, context: any) => unknown} mapper
+   * @param {Readonly<import('./options.js').CallSettings>} settings
+   */
+  constructor(source, mapper, settings) {
+    this.#source = source
+    this.#mapper = mapper
+    this.#settings = settings
+    this.#concurrency = Number(settings.concurrency)
+    this.#window = Number(settings.backpressure)
+    this.#preserveOrder = settings.preserveOrder
+    this.#ring = new ResultRing(this.#window)
+    if (settings.signal?.aborted) this.#onAbort()
+    else settings.signal?.addEventListener('abort', this.#onAbort)
+  }
+
+  /** @returns {Promise<IteratorResult<any, undefined>>} */
+  next() {
+    if (this.poll()) return Promise.resolve({ done: false, value: this.value })
+    return new Promise((resolve, reject) => {
+      this.#waiters.push({ resolve, reject })
+      this.#answer()
+    })
+  }
+
+  poll() {
+    if (this.#waiters.length !== 0) return false
+    if (!this.#take()) {
+      if (!this.#starved) return false
+      this.#fill()
+      if (!this.#take()) return false
+    }
+    if (this.#starved) {
+      const { value } = this
+      this.#fill()
+      // A mapper that takes results of its own call has written it meanwhile.
+      this.value = value
+    }
+    return true
+  }
+
+  /** @returns {Promise<{ done: true, value: undefined }>} */
+  return() {
+    this.#failure = undefined
+    if (this.#phase !== OVER) {
+      this.#end()
+      this.#closeSource()
+      this.#signal.raise(undefined)
+      this.#answer()
+    }
+    return this.#afterClosing()
+  }
+
+  /** @param {(error: unknown) => void} fn */
+  onStop(fn) {
+    this.#tellStop = fn
+    if (this.#failure !== undefined) fn(this.#failure.error)
+  }
+
+  get finished() {
+    this.#finished ??= new Promise((resolve) => {
+      this.#resolveFinished = resolve
+    })
+    this.#checkFinished()
+    return this.#finished
+  }
+
+  /** Start items while there is a free slot, credit and a source. */
+  #fill() {
+    // A mapper or a source that calls back into this run finds the loop below at work.
+    if (this.#filling) return
+    this.#filling = true
+    this.#starved = false
+    while (this.#phase === ACTIVE && this.#sourceEnd === ITEM && this.#running < this.#concurrency) {
+      if (this.#outstanding >= this.#window) {
+        this.#starved = true
+        break
+      }
+      if (this.#waitingForSource || !this.#pull()) break
+    }
+    this.#filling = false
+    if (this.#waiters.length !== 0) this.#answer()
+  }
+
+  /** @returns {boolean} whether an item came */
+  #pull() {
+    const source = this.#source
+    const { settled, stopOnError } = this.#settings
+    const pulled = source.pull()
+    if (pulled === ITEM) {
+      // The source may have stopped its own call while it made this item.
+      if (this.#phase === ACTIVE) this.#start(source.value, source.index)
+      else if (isThenable(source.value)) Promise.resolve(source.value).then(ignore, ignore)
+      return true
+    }
+    if (pulled === PENDING) {
+      this.#waitingForSource = true
+      source.ready.then(this.#onSourceReady)
+      return false
+    }
+    this.#sourceEnd = pulled
+    // With stopOnError: false the errors of items that still run belong to what will be thrown.
+    if (pulled === FAILED && (settled || stopOnError)) this.#tellStop?.(source.error)
+    this.#checkFinished()
+    return false
+  }
+
+  #onSourceReady = () => {
+    this.#waitingForSource = false
+    this.#fill()
+  }
+
+  /**
+   * @param {any} item
+   * @param {number} index
+   */
+  #start(item, index) {
+    const slot = this.#idle.pop() ?? this.#makeSlot()
+    slot.index = index
+    this.#running++
+    this.#outstanding++
+    if (isThenable(item)) Promise.resolve(item).then(slot.onItem, slot.onError)
+    else this.#map(slot, item)
+  }
+
+  /**
+   * @param {Slot} slot
+   * @param {any} item
+   */
+  #map(slot, item) {
+    const mapper = this.#mapper
+    let result
+    try {
+      result = mapper(item, new Context(slot.index, this.#signal))
+    } catch (error) {
+      this.#onError(slot, error)
+      return
+    }
+    if (isThenable(result)) Promise.resolve(result).then(slot.onValue, slot.onError)
+    else this.#onValue(slot, result)
+  }
+
+  /** @returns {Slot} with its reactions made once, for all the items that it will run */
+  #makeSlot() {
+    /** @type {Slot} */
+    const slot = {
+      index: 0,
+      onItem: (item) => {
+        // Nothing new starts after a stop. This item's place in the order is then a place to throw at.
+        if (this.#phase === ACTIVE) this.#map(slot, item)
+        else this.#settle(slot, FAILURE, undefined)
+      },
+      onValue: (value) => this.#onValue(slot, value),
+      onError: (error) => this.#onError(slot, error),
+    }
+    return slot
+  }
+
+  /**
+   * @param {Slot} slot
+   * @param {unknown} value
+   */
+  #onValue(slot, value) {
+    if (value === skip) this.#settle(slot, SKIPPED, undefined)
+    else this.#settle(slot, VALUE, this.#settings.settled ? fulfilled(value, slot.index) : value)
+  }
+
+  /**
+   * @param {Slot} slot
+   * @param {unknown} error
+   */
+  #onError(slot, error) {
+    if (this.#settings.settled) {
+      this.#settle(slot, VALUE, rejected(error, slot.index))
+    } else if (this.#settings.stopOnError) {
+      // Errors after the first are what a raised signal makes of items that still run: the first one is thrown.
+      if (this.#phase === ACTIVE) this.#stop(error)
+      this.#settle(slot, FAILURE, undefined)
+    } else {
+      if (this.#phase === ACTIVE) this.#errors.add(slot.index, error)
+      this.#settle(slot, SKIPPED, undefined)
+    }
+  }
+
+  /**
+   * The item of a slot has ended.
+   * @param {Slot} slot
+   * @param {number} state
+   * @param {unknown} value
+   */
+  #settle(slot, state, value) {
+    this.#running--
+    this.#idle.push(slot)
+    if (this.#phase !== OVER) {
+      this.#put(slot.index, state, value)
+      if (this.#waiters.length !== 0) this.#answer()
+    }
+    if (this.#phase === ACTIVE) this.#fill()
+    if (this.#running === 0) this.#checkFinished()
+  }
+
+  /**
+   * @param {number} index
+   * @param {number} state
+   * @param {unknown} value
+   */
+  #put(index, state, value) {
+    if (!this.#preserveOrder && state === SKIPPED) {
+      this.#outstanding--
+      return
+    }
+    const position = this.#preserveOrder ? index : this.#tail++
+    this.#ring.put(position, state, value)
+    if (state === SKIPPED) this.#outstanding -= this.#ring.passSkipped()
+  }
+
+  /** Move the next result into `value`, if it is there. */
+  #take() {
+    if (this.#ring.state !== VALUE) return false
+    this.value = this.#ring.take()
+    this.#outstanding -= 1 + this.#ring.passSkipped()
+    return true
+  }
+
+  /** Answer the waiting `next()` calls as far as there is something to say. */
+  #answer() {
+    while (this.#waiters.length !== 0) {
+      if (this.#take()) {
+        this.#waiters.shift()?.resolve({ done: false, value: this.value })
+        continue
+      }
+      if (!this.#isOver()) return
+      const waiter = this.#waiters.shift()
+      if (this.#failure === undefined) {
+        waiter?.resolve({ done: true, value: undefined })
+      } else {
+        waiter?.reject(this.#failure.error)
+        this.#failure = undefined
+      }
+    }
+  }
+
+  /** Nothing more is to be delivered, now that no VALUE is at the head: then only a failure is left to throw. */
+  #isOver() {
+    if (this.#phase === OVER) return true
+    if (this.#ring.state !== FAILURE) {
+      if (this.#sourceEnd === ITEM || this.#outstanding !== 0) return false
+      this.#failure = this.#failureAtEnd()
+    }
+    this.#end()
+    return true
+  }
+
+  #failureAtEnd() {
+    const sourceFailure = this.#sourceEnd === FAILED ? { error: this.#source.error } : undefined
+    return this.#errors.size === 0 ? sourceFailure : { error: this.#errors.toError(sourceFailure) }
+  }
+
+  /**
+   * A stopping error: nothing new starts, what was there before it is still delivered (invariant 2).
+   * @param {unknown} error
+   */
+  #stop(error) {
+    this.#phase = STOPPED
+    this.#failure = { error }
+    this.#closeSource()
+    this.#tellStop?.(error)
+    this.#signal.raise(undefined)
+  }
+
+  #onAbort = () => {
+    const reason = this.#settings.signal?.reason
+    this.#end()
+    this.#failure = { error: reason }
+    this.#closeSource()
+    this.#tellStop?.(reason)
+    this.#signal.raise(reason)
+    this.#answer()
+  }
+
+  /** From here on results are dropped. `#failure`, if there is one, is what the next `next()` throws. */
+  #end() {
+    this.#phase = OVER
+    this.#ring.clear()
+    this.#settings.signal?.removeEventListener('abort', this.#onAbort)
+    this.#errors = new ItemErrors()
+  }
+
+  #closeSource() {
+    if (this.#sourceEnd !== ITEM || this.#closing !== undefined) return
+    const closed = () => {
+      this.#closed = true
+      this.#checkFinished()
+    }
+    this.#closing = this.#source.close()
+    this.#closing.then(closed, closed)
+  }
+
+  /** @returns {Promise<{ done: true, value: undefined }>} */
+  async #afterClosing() {
+    const closing = this.#closing
+    // A source that never answers must not hold up the one who leaves; `finished` waits for it.
+    if (closing !== undefined && !this.#source.pending && !this.#returned) {
+      this.#returned = true
+      await closing
+    }
+    return { done: true, value: undefined }
+  }
+
+  #checkFinished() {
+    if (this.#running === 0 && (this.#sourceEnd !== ITEM || this.#closed)) this.#resolveFinished?.()
+  }
+}
+
+function ignore() {}
+
+/**
+ * @typedef {object} Slot
+ * @property {number} index of the item that it runs
+ * @property {(item: unknown) => void} onItem the item was a promise, now it is here
+ * @property {(value: unknown) => void} onValue
+ * @property {(error: unknown) => void} onError
+ */
+/** @typedef {{ resolve: (result: IteratorResult<any, undefined>) => void, reject: (error: unknown) => void }} Waiter */
+
+// Phases: a STOPPED run starts nothing more but delivers what was before its error, an OVER one delivers nothing.
+const ACTIVE = 0
+const STOPPED = 1
+const OVER = 2

@@ -1,0 +1,359 @@
+// What callers may pass, checked once, and every default in one place. Each function turns an options object, which it
+// never writes to, into a frozen value of settings. An unknown name is an error: a typo must not be a silent default.
+
+import path from 'node:path'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+import { invalidArgType, outOfRange, unknownOption } from './errors.js'
+import { startCall } from './outcome.js'
+
+/**
+ * @typedef {object} CallSettings
+ * @property {number | undefined} concurrency undefined: as many as the pool can run at once
+ * @property {boolean} preserveOrder
+ * @property {number | undefined} backpressure the window in items; undefined: automatic
+ * @property {number} maxBytes the window in bytes
+ * @property {number} chunkSize 0: automatic
+ * @property {AbortSignal | undefined} signal
+ * @property {boolean} stopOnError
+ * @property {boolean} settled
+ */
+
+/**
+ * @typedef {object} PoolSettings
+ * @property {{ url: string, path: string }} task the task file, both ways
+ * @property {number | undefined} size undefined: what the machine offers, which the pool asks the system for
+ * @property {Readonly<Record<string, string>>} env the whole environment of a worker
+ * @property {readonly string[]} execArgv
+ * @property {string} cwd
+ * @property {unknown} setupData
+ * @property {string} exportName
+ * @property {string} label
+ */
+
+/**
+ * @param {unknown} mapper
+ * @returns {'function' | 'pool'}
+ * @throws {TypeError} ERR_INVALID_ARG_TYPE
+ */
+export function mapperKind(mapper) {
+  if (typeof mapper === 'function') return 'function'
+  if (typeof mapper === 'object' && mapper !== null && startCall in mapper) return 'pool'
+  throw invalidArgType('mapper', 'a function, a pool or a native operation', mapper)
+}
+
+/**
+ * @param {unknown} options
+ * @param {'function' | 'pool'} kind of the mapper
+ * @returns {Readonly<CallSettings>}
+ * @throws {TypeError} ERR_INVALID_ARG_TYPE
+ * @throws {RangeError} ERR_OUT_OF_RANGE
+ */
+export function parallelMapSettings(options, kind) {
+  const defaults = kind === 'function' ? FUNCTION_DEFAULTS : POOL_DEFAULTS
+  const given = optionsObject(options, CALL_OPTIONS)
+  if (given === undefined) return defaults
+  const { concurrency, backpressure } = windowSettings(given, kind, defaults)
+  return Object.freeze({
+    concurrency,
+    preserveOrder: flag(given, 'preserveOrder', defaults.preserveOrder),
+    backpressure,
+    maxBytes: positiveInteger(given, 'maxBytes', defaults.maxBytes),
+    chunkSize: chunkSize(given, defaults.chunkSize),
+    signal: abortSignal(given),
+    stopOnError: flag(given, 'stopOnError', defaults.stopOnError),
+    settled: flag(given, 'settled', defaults.settled),
+  })
+}
+
+/**
+ * @param {unknown} task
+ * @param {unknown} options
+ * @returns {Readonly<PoolSettings>}
+ * @throws {TypeError} ERR_INVALID_ARG_TYPE
+ * @throws {RangeError} ERR_OUT_OF_RANGE
+ */
+export function workerPoolSettings(task, options) {
+  const given = optionsObject(options, POOL_OPTIONS) ?? {}
+  const cwd = directory(given)
+  const file = taskFile(task, cwd)
+  return Object.freeze({
+    task: file,
+    size: positiveInteger(given, 'size', undefined),
+    env: environment(given),
+    execArgv: execArgv(given),
+    cwd,
+    setupData: given.setupData,
+    exportName: text(given, 'exportName', 'default'),
+    label: text(given, 'label', path.basename(file.path)),
+  })
+}
+
+/**
+ * @param {unknown} options of `pool.run()`
+ * @returns {Readonly<{ signal: AbortSignal | undefined }>}
+ * @throws {TypeError} ERR_INVALID_ARG_TYPE
+ */
+export function runSettings(options) {
+  const given = optionsObject(options, RUN_OPTIONS)
+  return given === undefined ? RUN_DEFAULTS : Object.freeze({ signal: abortSignal(given) })
+}
+
+/**
+ * @param {unknown} options of `pool.close()`
+ * @returns {Readonly<{ force: boolean }>}
+ * @throws {TypeError} ERR_INVALID_ARG_TYPE
+ */
+export function closeSettings(options) {
+  const given = optionsObject(options, CLOSE_OPTIONS) ?? {}
+  return Object.freeze({ force: flag(given, 'force', false) })
+}
+
+/**
+ * What worker processes take over of the parent's own flags: loaders and limits, but not what belongs to the parent's
+ * one program or terminal (a debugger's port, a test run, a watcher, code given on the command line).
+ * @param {readonly string[]} flags `process.execArgv`
+ * @returns {string[]}
+ */
+export function inheritedExecArgv(flags) {
+  const inherited = []
+  let dropping = false
+  for (const flag of flags) {
+    // What does not begin with a dash is the value of the flag before it.
+    if (flag.startsWith('-')) dropping = PARENT_ONLY_FLAG.test(flag)
+    if (!dropping) inherited.push(flag)
+  }
+  return inherited
+}
+
+/**
+ * @param {unknown} options
+ * @param {readonly string[]} known
+ * @returns {Record<string, unknown> | undefined}
+ */
+function optionsObject(options, known) {
+  if (options === undefined) return undefined
+  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
+    throw invalidArgType('options', 'an object', options)
+  }
+  for (const name of Object.keys(options)) {
+    if (!known.includes(name)) throw unknownOption(name, known)
+  }
+  return /** @type {Record<string, unknown>} */ (options)
+}
+
+/**
+ * @param {Record<string, unknown>} given
+ * @param {'function' | 'pool'} kind
+ * @param {Readonly<CallSettings>} defaults
+ */
+function windowSettings(given, kind, defaults) {
+  // "All at once" is a fine thing to say to a pool, too: it means its capacity, as every number above that does.
+  let concurrency = positiveIntegerOrInfinity(given, 'concurrency', defaults.concurrency)
+  if (kind === 'pool' && concurrency === Infinity) concurrency = undefined
+  let backpressure =
+    kind === 'function'
+      ? positiveIntegerOrInfinity(given, 'backpressure', undefined)
+      : positiveInteger(given, 'backpressure', undefined)
+  if (backpressure === undefined && kind === 'function') backpressure = 2 * Number(concurrency)
+  if (backpressure !== undefined && concurrency !== undefined && backpressure < concurrency) {
+    throw outOfRange('backpressure', `at least the concurrency (${concurrency})`, backpressure)
+  }
+  return { concurrency, backpressure }
+}
+
+/**
+ * @template D
+ * @param {Record<string, unknown>} given
+ * @param {string} name
+ * @param {D} byDefault
+ * @returns {number | D}
+ */
+function positiveInteger(given, name, byDefault) {
+  const value = given[name]
+  if (value === undefined) return byDefault
+  if (typeof value !== 'number') throw invalidArgType(name, 'a positive integer', value)
+  if (!Number.isSafeInteger(value) || value < 1) throw outOfRange(name, 'a positive integer', value)
+  return value
+}
+
+/**
+ * @template D
+ * @param {Record<string, unknown>} given
+ * @param {string} name
+ * @param {D} byDefault
+ * @returns {number | D}
+ */
+function positiveIntegerOrInfinity(given, name, byDefault) {
+  const value = given[name]
+  if (value === undefined) return byDefault
+  if (typeof value !== 'number') throw invalidArgType(name, 'a positive integer or Infinity', value)
+  if (value === Infinity) return value
+  if (!Number.isSafeInteger(value) || value < 1)
+    throw outOfRange(name, 'a positive integer or Infinity', value)
+  return value
+}
+
+/**
+ * @param {Record<string, unknown>} given
+ * @param {number} byDefault
+ */
+function chunkSize(given, byDefault) {
+  const value = given.chunkSize
+  if (value === undefined || value === 'auto') return byDefault
+  const expected = `'auto' or an integer from 1 to ${MAX_CHUNK_SIZE}`
+  if (typeof value !== 'number') throw invalidArgType('chunkSize', expected, value)
+  if (!Number.isInteger(value) || value < 1 || value > MAX_CHUNK_SIZE)
+    throw outOfRange('chunkSize', expected, value)
+  return value
+}
+
+/**
+ * @param {Record<string, unknown>} given
+ * @param {string} name
+ * @param {boolean} byDefault
+ */
+function flag(given, name, byDefault) {
+  const value = given[name]
+  if (value === undefined) return byDefault
+  if (typeof value !== 'boolean') throw invalidArgType(name, 'a boolean', value)
+  return value
+}
+
+/**
+ * @param {Record<string, unknown>} given
+ * @param {string} name
+ * @param {string} byDefault
+ */
+function text(given, name, byDefault) {
+  const value = given[name]
+  if (value === undefined) return byDefault
+  if (typeof value !== 'string') throw invalidArgType(name, 'a string', value)
+  if (value === '') throw outOfRange(name, 'a string that is not empty', value)
+  return value
+}
+
+/** @param {Record<string, unknown>} given */
+function abortSignal(given) {
+  const signal = /** @type {AbortSignal | undefined} */ (given.signal)
+  if (signal === undefined) return undefined
+  // By shape: signals of other realms (jsdom, vm contexts) are as good.
+  const fits =
+    typeof signal === 'object' &&
+    signal !== null &&
+    typeof signal.aborted === 'boolean' &&
+    typeof signal.addEventListener === 'function'
+  if (!fits) throw invalidArgType('signal', 'an AbortSignal', signal)
+  return signal
+}
+
+/**
+ * @param {unknown} task
+ * @param {string} cwd
+ */
+function taskFile(task, cwd) {
+  const expected = 'a file URL or the path of a file'
+  if (typeof task === 'string' && task !== '' && !task.startsWith('file:')) {
+    const file = path.resolve(cwd, task)
+    return Object.freeze({ url: pathToFileURL(file).href, path: file })
+  }
+  const file = fileURLPath(task)
+  if (file === undefined) throw invalidArgType('task', expected, shown(task))
+  return Object.freeze({ url: String(task), path: file })
+}
+
+/** @param {Record<string, unknown>} given */
+function directory(given) {
+  const { cwd } = given
+  if (cwd === undefined) return process.cwd()
+  if (typeof cwd === 'string' && cwd !== '' && !cwd.startsWith('file:')) return path.resolve(cwd)
+  const directory = fileURLPath(cwd)
+  if (directory === undefined)
+    throw invalidArgType('cwd', 'a file URL or the path of a directory', shown(cwd))
+  return directory
+}
+
+/**
+ * @param {unknown} url a URL, or a string that starts as a file URL does
+ * @returns {string | undefined} undefined if it is no URL of a file on this machine
+ */
+function fileURLPath(url) {
+  if (typeof url !== 'string' && typeof (/** @type {URL | undefined} */ (url)?.href) !== 'string')
+    return undefined
+  try {
+    return fileURLToPath(/** @type {string | URL} */ (url))
+  } catch {
+    return undefined
+  }
+}
+
+/** @param {unknown} value */
+function shown(value) {
+  return value instanceof URL ? value.href : value
+}
+
+/** @param {Record<string, unknown>} given */
+function environment(given) {
+  if (given.env === undefined)
+    return Object.freeze({ .../** @type {Record<string, string>} */ (process.env) })
+  if (typeof given.env !== 'object' || given.env === null || Array.isArray(given.env)) {
+    throw invalidArgType('env', 'an object of strings', given.env)
+  }
+  /** @type {Record<string, string>} */
+  const env = {}
+  for (const [name, value] of Object.entries(given.env)) {
+    if (value === undefined) continue
+    if (typeof value !== 'string') throw invalidArgType(`env.${name}`, 'a string', value)
+    // A NUL ends a C string: the variable would arrive cut, or as two.
+    if (name === '' || /[=\0]/.test(name) || value.includes('\0')) {
+      throw outOfRange(`env.${name}`, 'a name without "=" and NUL, and a value without NUL', value)
+    }
+    env[name] = value
+  }
+  return Object.freeze(env)
+}
+
+/** @param {Record<string, unknown>} given */
+function execArgv(given) {
+  const flags = given.execArgv
+  if (flags === undefined) return Object.freeze(inheritedExecArgv(process.execArgv))
+  if (!Array.isArray(flags)) throw invalidArgType('execArgv', 'an array of strings', flags)
+  for (const [i, flag] of flags.entries()) {
+    if (typeof flag !== 'string') throw invalidArgType(`execArgv[${i}]`, 'a string', flag)
+  }
+  return Object.freeze([...flags])
+}
+
+const CALL_OPTIONS = [
+  'concurrency',
+  'preserveOrder',
+  'backpressure',
+  'maxBytes',
+  'chunkSize',
+  'signal',
+  'stopOnError',
+  'settled',
+]
+const POOL_OPTIONS = ['size', 'env', 'execArgv', 'cwd', 'setupData', 'exportName', 'label']
+const RUN_OPTIONS = ['signal']
+const CLOSE_OPTIONS = ['force']
+
+/** The most items that travel together; also the bound of an automatic window, so that one chunk can fill it. */
+const MAX_CHUNK_SIZE = 16_384
+
+/** @type {Readonly<CallSettings>} */
+const POOL_DEFAULTS = Object.freeze({
+  concurrency: undefined,
+  preserveOrder: true,
+  backpressure: undefined,
+  maxBytes: 64 * 1024 * 1024,
+  chunkSize: 0,
+  signal: undefined,
+  stopOnError: true,
+  settled: false,
+})
+/** @type {Readonly<CallSettings>} */
+const FUNCTION_DEFAULTS = Object.freeze({ ...POOL_DEFAULTS, concurrency: 16, backpressure: 32 })
+const RUN_DEFAULTS = Object.freeze({ signal: undefined })
+
+const PARENT_ONLY_FLAG =
+  /^--(inspect|test|experimental-test|watch|eval|print|check|interactive|input-type|build-snapshot)\b|^-(e|p|pe|i|c)$/

@@ -1,0 +1,211 @@
+// The one verb, and the object that it returns: lazy, consumed once. Where the work runs is the mapper's business.
+
+import { watchConsumption } from './consumed-warning.js'
+import { ConsumedError, invalidArgType } from './errors.js'
+import { startEventLoop } from './event-loop.js'
+import { mapperKind, parallelMapSettings } from './options.js'
+import { startCall } from './outcome.js'
+import { isThenable, openSource } from './source.js'
+
+/**
+ * @param {unknown} source
+ * @param {unknown} mapper
+ * @param {unknown} [options]
+ * @returns {ParallelMap}
+ */
+export function parallelMap(source, mapper, options) {
+  const kind = mapperKind(mapper)
+  const settings = parallelMapSettings(options, kind)
+  const opened = openSource(source)
+  const start =
+    kind === 'function'
+      ? () => startEventLoop(opened, /** @type {(item: any, context: any) => unknown} */ (mapper), settings)
+      : () => /** @type {StartsCalls} */ (mapper)[startCall](opened, settings)
+  return new ParallelMap(opened, start)
+}
+
+/** One call: nothing has started yet, and its results can be asked for once. */
+class ParallelMap {
+  #source
+  #start
+  /** @type {import('./outcome.js').Run<any> | undefined} */
+  #run
+  /** Left before it started. @type {Promise<void> | undefined} */
+  #closing
+  #consumption
+
+  /**
+   * @param {import('./source.js').Source} source
+   * @param {() => import('./outcome.js').Run<any>} start
+   */
+  constructor(source, start) {
+    this.#source = source
+    this.#start = start
+    this.#consumption = watchConsumption(this, parallelMap)
+  }
+
+  [Symbol.asyncIterator]() {
+    this.#consume()
+    return new ResultIterator(
+      () => this.#started(),
+      () => this.#leave(),
+    )
+  }
+
+  /** @returns {Promise<any[]>} */
+  async toArray() {
+    /** @type {any[]} */
+    const results = []
+    await this.#drain((result) => {
+      results.push(result)
+    })
+    return results
+  }
+
+  /** @param {(result: any, index: number) => unknown} fn */
+  async forEach(fn) {
+    if (typeof fn !== 'function') throw invalidArgType('fn', 'a function', fn)
+    await this.#drain(fn)
+  }
+
+  /**
+   * @param {(accumulator: any, result: any, index: number) => any} fn
+   * @param {any} initial
+   */
+  async reduce(fn, ...initial) {
+    if (typeof fn !== 'function') throw invalidArgType('fn', 'a function', fn)
+    if (initial.length === 0) throw invalidArgType('initial', 'a value to begin with', undefined)
+    let [accumulator] = initial
+    await this.#drain((result, index) => {
+      const reduced = fn(accumulator, result, index)
+      if (!isThenable(reduced)) {
+        accumulator = reduced
+        return undefined
+      }
+      return reduced.then((value) => {
+        accumulator = value
+      })
+    })
+    return accumulator
+  }
+
+  /** @returns {Promise<void>} */
+  get finished() {
+    if (this.#run !== undefined) return this.#run.finished
+    return this.#closing === undefined ? Promise.resolve() : this.#closing.catch(ignore)
+  }
+
+  async [Symbol.asyncDispose]() {
+    this.#consumption.settle()
+    await this.#leave()
+  }
+
+  #consume() {
+    if (this.#consumption.consumed) {
+      throw new ConsumedError(
+        'The results of this call were already consumed: call parallelMap() again for new ones',
+      )
+    }
+    this.#consumption.settle()
+  }
+
+  /** @returns {import('./outcome.js').Run<any> | undefined} undefined: it was left before it started */
+  #started() {
+    if (this.#run === undefined && this.#closing === undefined) this.#run = this.#start()
+    return this.#run
+  }
+
+  /** @returns {Promise<unknown>} */
+  #leave() {
+    if (this.#run !== undefined) return this.#run.return()
+    this.#closing ??= this.#source.close()
+    return this.#closing
+  }
+
+  /**
+   * Hand every result to `each`, one after the other. Rejects at once when the call stops: what is still under way
+   * cannot save it.
+   * @param {(result: any, index: number) => unknown} each awaited if it returns a promise
+   * @returns {Promise<void>}
+   */
+  #drain(each) {
+    this.#consume()
+    const run = /** @type {import('./outcome.js').Run<any>} */ (this.#started())
+    let stopped = false
+    let index = 0
+    const hand = (/** @type {any} */ result) => {
+      const handled = each(result, index++)
+      return isThenable(handled) ? handled : undefined
+    }
+    const drain = async () => {
+      while (!stopped) {
+        // Without a promise per result as long as there are any.
+        while (!stopped && run.poll()) {
+          const handled = hand(run.value)
+          if (handled !== undefined) await handled
+        }
+        if (stopped) return
+        const { done, value } = await run.next()
+        if (done || stopped) return
+        const handled = hand(value)
+        if (handled !== undefined) await handled
+      }
+    }
+    return new Promise((resolve, reject) => {
+      run.onStop((error) => {
+        stopped = true
+        reject(error)
+        run.return().catch(ignore)
+      })
+      drain().then(resolve, async (error) => {
+        // As `for await` does it: the source is closed first, and what was thrown wins over a failure of that.
+        if (!stopped) await run.return().catch(ignore)
+        reject(error)
+      })
+    })
+  }
+}
+
+/** What `for await` holds. Not the call itself, so that a second iteration can be told from the first. */
+class ResultIterator {
+  #started
+  #leave
+
+  /**
+   * @param {() => import('./outcome.js').Run<any> | undefined} started
+   * @param {() => Promise<unknown>} leave
+   */
+  constructor(started, leave) {
+    this.#started = started
+    this.#leave = leave
+  }
+
+  /** @returns {Promise<IteratorResult<any, undefined>>} */
+  next() {
+    try {
+      return this.#started()?.next() ?? Promise.resolve({ done: true, value: undefined })
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+
+  /** @returns {Promise<IteratorResult<any, undefined>>} */
+  async return() {
+    await this.#leave()
+    return { done: true, value: undefined }
+  }
+
+  async [Symbol.asyncDispose]() {
+    await this.#leave()
+  }
+}
+
+// `[Symbol.asyncIterator]() { return this }`, and the iterator helpers where the platform has them.
+Object.setPrototypeOf(
+  ResultIterator.prototype,
+  Object.getPrototypeOf(Object.getPrototypeOf(Object.getPrototypeOf((async function* () {})()))),
+)
+
+/** @typedef {{ [startCall](source: import('./source.js').Source, settings: Readonly<import('./options.js').CallSettings>): import('./outcome.js').Run<any> }} StartsCalls */
+
+function ignore() {}

@@ -1,0 +1,202 @@
+// What all calls of one pool share: the Rust pool, the encoder for items, a decoder per worker, and the one place where
+// batches are read and handed to their calls. Process pools and native operations differ only in how the Rust pool is
+// made and how an item becomes bytes.
+
+import { BatchReader, SECTION } from './batch-reader.js'
+import { Decoder } from './codec.js'
+import { startError } from './worker-failure.js'
+
+/** @typedef {import('./binding.js').NativePool} NativePool */
+/**
+ * What a call hears of its pool.
+ * @typedef {object} PoolCall
+ * @property {number} id
+ * @property {(entries: import('./batch-reader.js').Entries) => void} receive
+ * @property {(entries: import('./batch-reader.js').Entries) => void} stopping
+ * @property {(error: unknown, hard?: boolean) => void} fail
+ * @property {() => void} allEnded
+ * @property {() => void} proceed
+ */
+
+/**
+ * Pools with calls under way: while somebody waits, a pool must not be collected, even if only its results are held.
+ * @type {Set<PoolCore>}
+ */
+const busy = new Set()
+
+export class PoolCore {
+  /** @type {NativePool} */
+  native
+  /** @type {string} */
+  label
+  /** How many items can run at once. @type {number} */
+  capacity
+  /** @type {import('./item-writer.js').ItemEncoder} */
+  encoder
+  /** @type {Map<number, PoolCall>} */
+  #calls = new Map()
+  /** @type {Map<number, Decoder>} */
+  #decoders = new Map()
+  #collectingSoon = false
+  /** @type {PoolListener} */
+  #listener
+
+  /**
+   * @typedef {object} PoolListener
+   * @property {(worker: number, pid: number) => void} [ready]
+   * @property {(error: Error) => void} [startFailed]
+   * @property {() => void} [closed]
+   */
+
+  /**
+   * @param {string} label
+   * @param {number} capacity
+   * @param {(onWake: () => void) => NativePool} make
+   * @param {(define: (id: number, definition: string) => void) => import('./item-writer.js').ItemEncoder} encoderOf
+   * @param {PoolListener} [listener]
+   * @param {(thrown: unknown) => unknown} [toError] what a worker's error is for the consumer
+   */
+  constructor(label, capacity, make, encoderOf, listener = {}, toError = (thrown) => thrown) {
+    // The native side holds the callback for ever: it must not hold the pool.
+    const weak = new WeakRef(this)
+    this.native = make(() => weak.deref()?.collect())
+    this.label = label
+    this.capacity = capacity
+    this.encoder = encoderOf((id, definition) => this.native.define(id, definition))
+    this.#listener = listener
+    this.toError = toError
+  }
+
+  /** @param {PoolCall} call */
+  add(call) {
+    this.#calls.set(call.id, call)
+    busy.add(this)
+  }
+
+  get calls() {
+    return this.#calls.values()
+  }
+
+  /**
+   * The decoder for what this worker wrote. Native operations write no shapes: theirs has none.
+   * @param {number} worker
+   */
+  decoder(worker) {
+    let decoder = this.#decoders.get(worker)
+    if (decoder === undefined) this.#decoders.set(worker, (decoder = new Decoder()))
+    return decoder
+  }
+
+  /** Collect when the event loop has had its turn: results that are always there must not starve it. */
+  collectSoon() {
+    if (this.#collectingSoon) return
+    this.#collectingSoon = true
+    setImmediate(this.#collectNow)
+  }
+
+  #collectNow = () => {
+    this.#collectingSoon = false
+    this.collect()
+  }
+
+  /** Read everything that has happened, then let every call that has heard of something go on. */
+  collect() {
+    const bytes = this.native.collect()
+    if (bytes === null) return
+    for (const call of this.#read(new BatchReader(bytes))) call.proceed()
+  }
+
+  /**
+   * @param {BatchReader} batch
+   * @returns {Set<PoolCall>} calls that have heard of something
+   */
+  #read(batch) {
+    /** @type {Set<PoolCall>} */
+    const touched = new Set()
+    const callOf = (/** @type {number} */ id) => {
+      const call = this.#calls.get(id)
+      if (call !== undefined) touched.add(call)
+      return call
+    }
+    while (!batch.ended) {
+      switch (batch.word()) {
+        case SECTION.OUTCOMES: {
+          const call = callOf(batch.word())
+          const entries = batch.entries(batch.word())
+          call?.receive(entries)
+          break
+        }
+        case SECTION.STOPPING: {
+          const call = callOf(batch.word())
+          const entries = batch.entries(1)
+          call?.stopping(entries)
+          break
+        }
+        case SECTION.FAILED: {
+          const call = callOf(batch.word())
+          const { row, worker } = batch.failure()
+          call?.fail(startError(row, this.label, this.#decodeAlone(worker)))
+          break
+        }
+        case SECTION.FINISHED: {
+          const id = batch.word()
+          const call = callOf(id)
+          this.#calls.delete(id)
+          if (this.#calls.size === 0) busy.delete(this)
+          call?.allEnded()
+          break
+        }
+        case SECTION.DEFINE:
+          this.#define(batch)
+          break
+        case SECTION.FORGET:
+          this.#decoders.delete(batch.word())
+          break
+        case SECTION.READY:
+          this.#listener.ready?.(batch.word(), batch.word())
+          break
+        case SECTION.CLOSED:
+          this.#listener.closed?.()
+          break
+        case SECTION.START_FAILED: {
+          const { row, worker } = batch.failure()
+          this.#listener.startFailed?.(startError(row, this.label, this.#decodeAlone(worker)))
+          break
+        }
+      }
+    }
+    return touched
+  }
+
+  /** @param {BatchReader} batch */
+  #define(batch) {
+    const decoder = this.decoder(batch.word())
+    const id = batch.word()
+    const start = batch.row
+    batch.row += batch.word()
+    const { bytes } = batch
+    const definition = Buffer.from(bytes.buffer, bytes.byteOffset + start, batch.row - start).toString()
+    try {
+      decoder.define(id, definition)
+    } catch {
+      // Nonsense from a hostile worker: the values that refer to it will say so, each for its own item.
+    }
+  }
+
+  /**
+   * Decode a value that stands alone: the error that a worker reported of itself.
+   * @param {number} worker
+   * @returns {(bytes: Uint8Array) => unknown}
+   */
+  #decodeAlone(worker) {
+    return (bytes) => {
+      const decoder = this.decoder(worker)
+      decoder.open(bytes, 0, 0)
+      try {
+        return decoder.decode(0, bytes.length, 0)
+      } catch (error) {
+        return error
+      }
+    }
+  }
+}

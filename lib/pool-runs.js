@@ -1,0 +1,153 @@
+// All `run()` calls of a pool: one call of the engine, without order, window or end, whose items are promises here.
+
+import { indexOf, LOST, statusOf, VALUE, SKIPPED, ENTRY_WORDS } from './batch-reader.js'
+import { ItemWriter } from './item-writer.js'
+import { crashError } from './worker-failure.js'
+
+/** @typedef {{ resolve(value: unknown): void, reject(error: unknown): void }} Waiter */
+
+export class PoolRuns {
+  /** @type {number} */
+  id
+  #core
+  #writer
+  /** @type {Map<number, Waiter>} by position */
+  #waiters = new Map()
+  /** Waiters of items that are written and not sent. @type {Waiter[]} */
+  #written = []
+  #sent = 0
+  #gauge = new Float64Array(4)
+  #flushing = false
+  #untold = 0
+  #untoldBytes = 0
+  #over = false
+
+  /** @param {import('./pool-core.js').PoolCore} core */
+  constructor(core) {
+    this.#core = core
+    this.#writer = new ItemWriter(core.encoder)
+    this.id = core.native.open(false, false, core.capacity, NO_LIMIT, Number.MAX_SAFE_INTEGER, 0)
+    core.add(this)
+  }
+
+  /** Ended: the next run needs another one. */
+  get over() {
+    return this.#over
+  }
+
+  /** Runs that wait for their result. */
+  get pending() {
+    return this.#waiters.size + this.#written.length
+  }
+
+  /**
+   * @param {unknown} item
+   * @returns {Promise<any>}
+   */
+  run(item) {
+    return new Promise((resolve, reject) => {
+      // Throws into the promise if the item cannot be cloned.
+      this.#writer.write(item)
+      this.#written.push({ resolve, reject })
+      const idle = this.#waiters.size < this.#core.capacity
+      if (idle || this.#writer.count >= this.#gauge[2] || this.#writer.bytes >= CHUNK_BYTES) this.#flush()
+      else if (!this.#flushing) {
+        this.#flushing = true
+        setImmediate(this.#flushNow)
+      }
+    })
+  }
+
+  /** @param {import('./batch-reader.js').Entries} entries */
+  receive({ bytes, words, at, count, row, text }) {
+    let rowAt = row
+    let textAt = text
+    for (let left = count, entry = at; left > 0; left--, entry += ENTRY_WORDS) {
+      const waiter = this.#waiters.get(indexOf(words, entry))
+      this.#waiters.delete(indexOf(words, entry))
+      const rowEnd = rowAt + words[entry + 3]
+      const textEnd = textAt + words[entry + 4]
+      this.#settle(waiter, statusOf(words, entry), words[entry + 2], bytes, rowAt, rowEnd, textAt, textEnd)
+      rowAt = rowEnd
+      textAt = textEnd
+    }
+    this.#untold += count
+    this.#untoldBytes += rowAt - row + (textAt - text)
+  }
+
+  stopping() {}
+
+  /** @param {unknown} error why none of them can have a result */
+  fail(error, hard = false) {
+    this.#over = true
+    const waiters = [...this.#waiters.values(), ...this.#written.splice(0)]
+    this.#waiters.clear()
+    this.#writer.clear()
+    if (this.#core.native.cancel(this.id, hard)) this.#core.collectSoon()
+    for (const { reject } of waiters) reject(error)
+  }
+
+  /** No more runs: those under way may end. */
+  end() {
+    this.#flush()
+    this.#over = true
+    if (this.#core.native.end(this.id)) this.#core.collectSoon()
+  }
+
+  allEnded() {
+    this.#over = true
+  }
+
+  proceed() {}
+
+  /**
+   * @param {Waiter | undefined} waiter
+   * @param {number} status
+   * @param {number} worker
+   * @param {Uint8Array} bytes
+   * @param {number} row
+   * @param {number} rowEnd
+   * @param {number} text
+   * @param {number} textEnd
+   */
+  #settle(waiter, status, worker, bytes, row, rowEnd, text, textEnd) {
+    const decoder = this.#core.decoder(worker)
+    const decode = (/** @type {Uint8Array} */ from, /** @type {number} */ start, /** @type {number} */ end) => {
+      decoder.open(from, text, textEnd, bytes)
+      return decoder.decode(start, end, 0)
+    }
+    try {
+      if (status === VALUE) waiter?.resolve(decode(bytes, row, rowEnd))
+      else if (status === SKIPPED) waiter?.resolve(undefined)
+      else if (status === LOST) {
+        const said = bytes.subarray(row, rowEnd)
+        waiter?.reject(crashError(said, undefined, this.#core.label, (value) => decode(value, 0, value.length)))
+      } else waiter?.reject(this.#core.toError(decode(bytes, row, rowEnd)))
+    } catch (error) {
+      waiter?.reject(error)
+    }
+  }
+
+  #flushNow = () => {
+    this.#flushing = false
+    this.#flush()
+  }
+
+  #flush() {
+    const writer = this.#writer
+    if (writer.count === 0) return
+    for (const waiter of this.#written) this.#waiters.set(this.#sent++, waiter)
+    this.#written.length = 0
+    const { sizes, rows, text } = writer
+    const { native } = this.#core
+    const more = native.submit(this.id, sizes, rows, text, true, this.#untold, this.#untoldBytes, this.#gauge)
+    this.#untold = 0
+    this.#untoldBytes = 0
+    writer.clear()
+    if (more) this.#core.collectSoon()
+  }
+}
+
+const NO_LIMIT = 0xffffffff
+/** A chunk leaves at this size, however few its items. */
+const CHUNK_BYTES = 256 << 10

@@ -1,0 +1,84 @@
+// Errors for what happened to a worker process. Rust tells what it saw as JSON (`src/place/mod.rs`, Exit), followed by
+// the error that the worker itself could still report.
+
+import { WorkerCrashError, WorkerStartError } from './errors.js'
+
+/**
+ * @typedef {object} Exit
+ * @property {number} worker
+ * @property {number | null} pid
+ * @property {number | null} exitCode
+ * @property {string | null} signal
+ * @property {string} stderr
+ * @property {string | null} spawnError
+ * @property {string | null} violation
+ * @property {boolean} starting
+ */
+
+/**
+ * @param {Uint8Array} row
+ * @param {(bytes: Uint8Array) => unknown} decode of the worker's own words
+ * @returns {{ exit: Exit, details: import('./errors.js').FailureDetails }}
+ */
+function read(row, decode) {
+  const bytes = Buffer.from(row.buffer, row.byteOffset, row.byteLength)
+  const length = bytes.readUInt32LE(0)
+  /** @type {Exit} */
+  const exit = JSON.parse(bytes.toString('utf8', 4, 4 + length))
+  const said = bytes.subarray(4 + length)
+  return {
+    exit,
+    details: {
+      worker: exit.worker,
+      ...(exit.exitCode === null ? {} : { exitCode: exit.exitCode }),
+      ...(exit.signal === null ? {} : { signal: exit.signal }),
+      stderr: exit.stderr,
+      ...(said.length > 0 ? { cause: decode(said) } : {}),
+    },
+  }
+}
+
+/**
+ * @param {Uint8Array} row
+ * @param {number | undefined} index of the item that ran
+ * @param {string} label of the pool
+ * @param {(bytes: Uint8Array) => unknown} decode
+ * @returns {WorkerCrashError}
+ */
+export function crashError(row, index, label, decode) {
+  const { exit, details } = read(row, decode)
+  const item = index === undefined ? 'an item' : `item ${index}`
+  return new WorkerCrashError(`Worker ${exit.worker} of ${label} ${how(exit)} while it ran ${item}${because(details)}`, {
+    ...details,
+    ...(index === undefined ? {} : { index }),
+    attempt: 1,
+  })
+}
+
+/**
+ * @param {Uint8Array} row
+ * @param {string} label of the pool
+ * @param {(bytes: Uint8Array) => unknown} decode
+ * @returns {WorkerStartError}
+ */
+export function startError(row, label, decode) {
+  const { exit, details } = read(row, decode)
+  if (exit.spawnError !== null) {
+    return new WorkerStartError(`A worker of ${label} could not be started: ${exit.spawnError}`, details)
+  }
+  const when = exit.starting ? 'before it was ready' : 'again and again, before it had finished anything'
+  return new WorkerStartError(`Worker ${exit.worker} of ${label} ${how(exit)} ${when}${because(details)}`, details)
+}
+
+/** @param {Exit} exit */
+function how(exit) {
+  if (exit.violation !== null) return `was killed (${exit.violation})`
+  return exit.signal === null ? `exited with code ${exit.exitCode}` : `was ended by ${exit.signal}`
+}
+
+/** @param {import('./errors.js').FailureDetails} details */
+function because({ cause, stderr }) {
+  if (cause instanceof Error) return `: ${cause.message}`
+  const line = stderr?.trim().split('\n').at(-1)
+  return line ? `; it wrote: ${line}` : ''
+}

@@ -1,0 +1,326 @@
+// What runs inside a worker process: it loads the task, then runs the items of each chunk, one after the other. Loaded
+// by worker-boot.cjs, which has the addon. An item is claimed, run, and its outcome published before the next one is
+// claimed, so that the parent always knows which item ran.
+
+import { deserialize } from 'node:v8'
+import { CallSignal, Context } from './context.js'
+import { Decoder } from './codec.js'
+import { skip } from './outcome.js'
+import { FIXED_INDEX, FRAME, Port } from './worker-port.js'
+import { loadTask } from './worker-task.js'
+
+/**
+ * @typedef {object} Chunk
+ * @property {number} call
+ * @property {number} cell
+ * @property {boolean} fixedIndex
+ * @property {number} firstIndex
+ * @property {number} attempt
+ * @property {Uint32Array} sizes bytes of row and text of each item
+ * @property {Uint8Array} bytes the frame
+ * @property {number} rowAt
+ * @property {number} textAt
+ * @property {number} textEnd
+ */
+
+/**
+ * @param {new (descriptors: string, onWake: () => void) => import('./binding.js').WorkerPort} WorkerPort
+ * @param {string} descriptors
+ */
+export function runWorker(WorkerPort, descriptors) {
+  const native = new WorkerPort(descriptors, () => worker.wake())
+  const worker = new Worker(native)
+  worker.wake()
+}
+
+class Worker {
+  #native
+  #port
+  #decoder = new Decoder()
+  /** @type {Chunk[]} */
+  #chunks = []
+  #running = false
+  /** @type {import('./worker-task.js').Task | undefined} */
+  #task
+  /** Calls whose mappers may look at their signal. @type {Map<number, CallSignal>} */
+  #signals = new Map()
+  #retired = false
+  #announcing = false
+  /** When the event loop last had its turn. */
+  #turn = 0
+
+  /** @param {import('./binding.js').WorkerPort} native */
+  constructor(native) {
+    this.#native = native
+    this.#port = new Port(native)
+    // Seen before the process ends of it, and only seen: what Node prints and does stays as it is.
+    process.on('uncaughtExceptionMonitor', (error) => this.#port.fatal(error))
+  }
+
+  /** The parent has rung, or may have. */
+  wake() {
+    this.#native.answer()
+    this.#receive()
+    if (!this.#running) this.#work()
+  }
+
+  /** Take all frames that are there; after that the parent rings. */
+  #receive() {
+    for (let frame = this.#native.receive(); frame !== null; frame = this.#native.receive()) this.#handle(frame)
+  }
+
+  /** @param {Uint8Array} frame */
+  #handle(frame) {
+    const word = (/** @type {number} */ at) => new DataView(frame.buffer, frame.byteOffset).getUint32(at * 4, true)
+    switch (word(1)) {
+      case FRAME.INIT:
+        this.#start(deserialize(frame.subarray(8)))
+        break
+      case FRAME.DEFINE:
+        this.#decoder.define(word(2), Buffer.from(frame.buffer, frame.byteOffset + 12, frame.length - 12).toString())
+        break
+      case FRAME.CHUNK:
+        this.#chunks.push(chunkOf(frame))
+        break
+      case FRAME.ABORT:
+        this.#signal(word(2)).raise(undefined)
+        break
+      case FRAME.FORGET:
+        this.#signals.delete(word(2))
+        break
+      case FRAME.RETIRE:
+        this.#retired = true
+        break
+    }
+  }
+
+  /** @param {import('./worker-task.js').TaskOrder} order */
+  async #start(order) {
+    this.#running = true
+    try {
+      this.#task = await loadTask(order)
+    } catch (error) {
+      this.#port.startError(error)
+      process.exit(1)
+    }
+    this.#running = false
+    this.#port.ready()
+    this.#work()
+  }
+
+  /** Run chunks until there is none, or one that needs the event loop. */
+  #work() {
+    if (this.#task === undefined) return
+    this.#turn = performance.now()
+    for (;;) {
+      const chunk = this.#chunks.shift()
+      if (chunk === undefined) {
+        this.#receive()
+        if (this.#chunks.length > 0) continue
+        if (this.#retired) this.#retire()
+        return
+      }
+      this.#running = true
+      const pending = this.#run(chunk)
+      if (pending !== undefined) {
+        pending.then(this.#resume)
+        return
+      }
+      this.#running = false
+      if (performance.now() - this.#turn > MAX_TURN_MS) {
+        setImmediate(this.#wakeSoon)
+        return
+      }
+    }
+  }
+
+  #resume = () => {
+    this.#running = false
+    // Promises alone would never let timers and I/O of the task have their turn.
+    if (performance.now() - this.#turn > MAX_TURN_MS) setImmediate(this.#wakeSoon)
+    else this.#work()
+  }
+
+  #wakeSoon = () => {
+    if (!this.#running) this.#work()
+  }
+
+  /**
+   * Run the items of a chunk; from the first promise on that is awaited, asynchronously.
+   * @param {Chunk} chunk
+   * @returns {Promise<void> | undefined}
+   */
+  #run(chunk) {
+    const { cell, sizes, bytes, rowAt, textAt, textEnd } = chunk
+    const port = this.#port
+    const started = performance.now()
+    const signal = this.#signal(chunk.call)
+    this.#decoder.open(bytes, textAt, textEnd)
+    const positions = { item: 0, row: rowAt, text: 0 }
+    let announced = started
+    let done = 0
+    for (let item = port.claim(cell); item !== -1; item = port.claim(cell)) {
+      // Items are claimed in order, so positions only move forward.
+      while (positions.item < item) {
+        positions.row += sizes[2 * positions.item]
+        positions.text += sizes[2 * positions.item + 1]
+        positions.item++
+      }
+      const pending = this.#runItem(chunk, item, positions.row, positions.text, signal)
+      if (pending !== undefined) {
+        return this.#runAsync(chunk, item, pending, positions, signal, started)
+      }
+      // A clock reading per item is too much for small ones, and a result must not wait for slow neighbours.
+      if ((done++ & 15) === 0 || started !== announced) {
+        const now = performance.now()
+        if (now - announced > ANNOUNCE_MS) {
+          announced = now
+          port.announce()
+        }
+      }
+    }
+    port.chunkDone(cell, micros(started))
+    return undefined
+  }
+
+  /**
+   * @param {Chunk} chunk
+   * @param {number} item
+   * @param {PromiseLike<unknown>} pending its result
+   * @param {{ item: number, row: number, text: number }} positions
+   * @param {CallSignal} signal
+   * @param {number} started
+   */
+  async #runAsync(chunk, item, pending, positions, signal, started) {
+    const { cell, sizes } = chunk
+    const port = this.#port
+    /** @type {PromiseLike<unknown> | undefined} */
+    let promise = pending
+    for (;;) {
+      if (promise !== undefined) {
+        this.#announceSoon()
+        try {
+          this.#publish(cell, item, await promise)
+        } catch (error) {
+          port.error(cell, item, error)
+        }
+      }
+      item = port.claim(cell)
+      if (item === -1) break
+      while (positions.item < item) {
+        positions.row += sizes[2 * positions.item]
+        positions.text += sizes[2 * positions.item + 1]
+        positions.item++
+      }
+      promise = this.#runItem(chunk, item, positions.row, positions.text, signal)
+    }
+    port.chunkDone(cell, micros(started))
+  }
+
+  /**
+   * Run one item; publish its outcome unless that is a promise.
+   * @param {Chunk} chunk
+   * @param {number} item
+   * @param {number} row
+   * @param {number} text
+   * @param {CallSignal} signal
+   * @returns {PromiseLike<unknown> | undefined}
+   */
+  #runItem(chunk, item, row, text, signal) {
+    const { cell, sizes, bytes } = chunk
+    if (bytes[row] === REJECTED_BEFORE) {
+      this.#port.rejectedBefore(cell, item)
+      return undefined
+    }
+    const { run } = /** @type {import('./worker-task.js').Task} */ (this.#task)
+    try {
+      const value = this.#decoder.decode(row, row + sizes[2 * item], text)
+      const result = run(value, new Context(chunk.fixedIndex ? 0 : chunk.firstIndex + item, signal))
+      if (typeof result === 'object' && result !== null && typeof (/** @type {any} */ (result).then) === 'function') {
+        return /** @type {PromiseLike<unknown>} */ (result)
+      }
+      this.#publish(cell, item, result)
+    } catch (error) {
+      this.#port.error(cell, item, error)
+    }
+    return undefined
+  }
+
+  /**
+   * @param {number} cell
+   * @param {number} item
+   * @param {unknown} result
+   */
+  #publish(cell, item, result) {
+    if (result === skip) this.#port.skipped(cell, item)
+    else this.#port.value(cell, item, result)
+  }
+
+  /** While a promise is awaited, what was published before it should be seen. */
+  #announceSoon() {
+    if (this.#announcing) return
+    this.#announcing = true
+    setImmediate(this.#announceNow)
+  }
+
+  #announceNow = () => {
+    this.#announcing = false
+    this.#port.announce()
+  }
+
+  /** @param {number} call */
+  #signal(call) {
+    let signal = this.#signals.get(call)
+    if (signal === undefined) this.#signals.set(call, (signal = new CallSignal()))
+    return signal
+  }
+
+  async #retire() {
+    this.#running = true
+    try {
+      await this.#task?.teardown?.()
+    } finally {
+      process.exit()
+    }
+  }
+}
+
+/**
+ * @param {Uint8Array} bytes
+ * @returns {Chunk}
+ */
+function chunkOf(bytes) {
+  const view = new DataView(bytes.buffer, bytes.byteOffset)
+  const word = (/** @type {number} */ at) => view.getUint32(at * 4, true)
+  const count = word(7)
+  const sizes = new Uint32Array(count * 2)
+  for (let at = 0; at < sizes.length; at++) sizes[at] = view.getUint32(HEADER_BYTES + at * 4, true)
+  const rowAt = HEADER_BYTES + count * 8
+  const textAt = rowAt + word(8)
+  return {
+    call: word(2),
+    cell: word(3) & 0xff,
+    fixedIndex: (word(3) & FIXED_INDEX) !== 0,
+    firstIndex: word(4) + word(5) * 2 ** 32,
+    attempt: word(6),
+    sizes,
+    bytes,
+    rowAt,
+    textAt,
+    textEnd: textAt + word(9),
+  }
+}
+
+/** @param {number} started */
+function micros(started) {
+  return Math.min(Math.round((performance.now() - started) * 1000), 0xffffffff)
+}
+
+/** The row of an item that has failed already, on the parent's side: it only keeps its place in the order. */
+const REJECTED_BEFORE = 255
+/** Words of a chunk's frame before the table of sizes. */
+const HEADER_BYTES = 40
+/** After this much work the event loop has its turn: the task may have timers and sockets of its own. */
+const MAX_TURN_MS = 10
+/** A finished item is shown to a sleeping parent at the latest after this, even if its chunk is not over. */
+const ANNOUNCE_MS = 0.5

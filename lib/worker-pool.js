@@ -1,0 +1,235 @@
+// Pools of worker processes, the parent's side. A pool starts nothing until there is work.
+
+import { realpathSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { serialize } from 'node:v8'
+import { addonPath, availableParallelism, NativePool } from './binding.js'
+import { Encoder } from './codec.js'
+import { PoolClosedError, SerializationError, WorkerStartError } from './errors.js'
+import { isWorker } from './is-worker.js'
+import { closeSettings, runSettings, workerPoolSettings } from './options.js'
+import { startCall } from './outcome.js'
+import { PoolCall } from './pool-call.js'
+import { PoolCore } from './pool-core.js'
+import { PoolRuns } from './pool-runs.js'
+import { openSource } from './source.js'
+
+export { isWorker }
+
+/**
+ * @param {string | URL} task
+ * @param {unknown} [options]
+ * @returns {WorkerPool}
+ */
+export function workerPool(task, options) {
+  const settings = workerPoolSettings(task, options)
+  if (isWorker && samePath(settings.task.path, process.argv[1])) {
+    throw new WorkerStartError(
+      `The task file ${settings.task.path} makes a pool of itself inside its own worker, which would never end: keep the pool in another file, or make it only where isWorker is false`,
+    )
+  }
+  return new WorkerPool(settings)
+}
+
+class WorkerPool {
+  #settings
+  /** @type {PoolCore | undefined} */
+  #core
+  /** @type {PoolRuns | undefined} */
+  #runs
+  #size
+  #phase = OPEN
+  /** @type {{ promise: Promise<void>, resolve: () => void, reject: (error: unknown) => void } | undefined} */
+  #ready
+  /** @type {{ promise: Promise<void>, resolve: () => void } | undefined} */
+  #closed
+
+  /** @param {Readonly<import('./options.js').PoolSettings>} settings */
+  constructor(settings) {
+    this.#settings = settings
+    this.#size = settings.size ?? availableParallelism()
+  }
+
+  get size() {
+    return this.#size
+  }
+
+  get label() {
+    return this.#settings.label
+  }
+
+  /**
+   * @param {unknown} item
+   * @param {unknown} [options]
+   * @returns {Promise<any>}
+   */
+  async run(item, options) {
+    const { signal } = runSettings(options)
+    if (signal !== undefined) return this.#runWith(item, signal)
+    const core = this.#open()
+    if (this.#runs === undefined || this.#runs.over) this.#runs = new PoolRuns(core)
+    return this.#runs.run(item)
+  }
+
+  /** @returns {Promise<void>} */
+  async ready() {
+    const core = this.#open()
+    if (core.native.readyWorkers() >= this.#size) return undefined
+    this.#ready ??= deferred()
+    core.native.hold(true)
+    core.native.warmUp(this.#size)
+    core.collectSoon()
+    return this.#ready.promise
+  }
+
+  /**
+   * @param {unknown} [options]
+   * @returns {Promise<void>}
+   */
+  async close(options) {
+    const { force } = closeSettings(options)
+    const core = this.#core
+    if (this.#phase === OPEN) {
+      this.#phase = CLOSING
+      this.#ready?.reject(this.#closedError())
+      this.#ready = undefined
+      if (core === undefined) return undefined
+      this.#closed = deferred()
+      core.native.hold(true)
+      if (this.#runs !== undefined && !this.#runs.over) this.#runs.end()
+      if (core.native.close()) core.collectSoon()
+    }
+    if (force && core !== undefined) {
+      for (const call of [...core.calls]) call.fail(this.#closedError(), true)
+    }
+    return this.#closed?.promise
+  }
+
+  async [Symbol.asyncDispose]() {
+    await this.close()
+  }
+
+  /**
+   * @param {import('./source.js').Source} source
+   * @param {Readonly<import('./options.js').CallSettings>} settings
+   */
+  [startCall](source, settings) {
+    return new PoolCall(this.#open(), source, settings)
+  }
+
+  /**
+   * @param {unknown} item
+   * @param {AbortSignal} signal
+   */
+  async #runWith(item, signal) {
+    const call = new PoolCall(this.#open(), openSource([item]), { ...ONE_RUN, signal })
+    const { value } = await call.next()
+    await call.return()
+    return value
+  }
+
+  #open() {
+    if (this.#phase !== OPEN) throw this.#closedError()
+    this.#core ??= new PoolCore(
+      this.#settings.label,
+      this.#size,
+      (onWake) => NativePool.processes(this.#size, GRACE_MS, processOptions(this.#settings), onWake),
+      (define) => new Encoder(define),
+      { ready: () => this.#onReady(), startFailed: (error) => this.#onStartFailed(error), closed: () => this.#onClosed() },
+    )
+    return this.#core
+  }
+
+  #onReady() {
+    const native = this.#core?.native
+    if (this.#ready === undefined || native === undefined || native.readyWorkers() < this.#size) return
+    native.hold(false)
+    this.#ready.resolve()
+    this.#ready = undefined
+  }
+
+  /** @param {Error} error */
+  #onStartFailed(error) {
+    if (this.#ready === undefined) return
+    this.#core?.native.hold(false)
+    this.#ready.reject(error)
+    this.#ready = undefined
+  }
+
+  #onClosed() {
+    this.#core?.native.hold(false)
+    this.#closed?.resolve()
+  }
+
+  #closedError() {
+    return new PoolClosedError(`The pool ${this.label} was closed`)
+  }
+}
+
+/** @param {Readonly<import('./options.js').PoolSettings>} settings */
+function processOptions({ task, env, execArgv, cwd, setupData, exportName }) {
+  const addon = addonPath()
+  if (addon === null) throw new WorkerStartError('The native addon does not know where it was loaded from')
+  return {
+    program: process.execPath,
+    args: [...execArgv, BOOT_FILE, addon],
+    env: Object.entries(env).flat(),
+    cwd,
+    init: orderOf({ url: task.url, path: task.path, exportName, setupData }),
+  }
+}
+
+/** @param {import('./worker-task.js').TaskOrder} order */
+function orderOf(order) {
+  try {
+    return serialize(order)
+  } catch (error) {
+    throw new SerializationError(`The setupData cannot be cloned: ${/** @type {Error} */ (error).message}`, { cause: error })
+  }
+}
+
+/**
+ * @param {string} one
+ * @param {string | undefined} other
+ */
+function samePath(one, other) {
+  if (other === undefined) return false
+  const real = (/** @type {string} */ file) => {
+    try {
+      return realpathSync(file)
+    } catch {
+      return file
+    }
+  }
+  return real(one) === real(other)
+}
+
+/** @returns {{ promise: Promise<void>, resolve: () => void, reject: (error: unknown) => void }} */
+function deferred() {
+  let resolve = () => {}
+  let reject = (/** @type {unknown} */ _) => {}
+  const promise = /** @type {Promise<void>} */ (
+    new Promise((...both) => {
+      resolve = /** @type {() => void} */ (both[0])
+      reject = both[1]
+    })
+  )
+  return { promise, resolve, reject }
+}
+
+const OPEN = 0
+const CLOSING = 1
+/** How long a cut-off mapper may go on before its worker is killed. */
+const GRACE_MS = 200
+const BOOT_FILE = fileURLToPath(new URL('./worker-boot.cjs', import.meta.url))
+/** @type {Readonly<import('./options.js').CallSettings>} */
+const ONE_RUN = Object.freeze({
+  concurrency: 1,
+  preserveOrder: true,
+  backpressure: undefined,
+  maxBytes: Number.MAX_SAFE_INTEGER,
+  chunkSize: 1,
+  signal: undefined,
+  stopOnError: true,
+  settled: false,
+})

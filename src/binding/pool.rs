@@ -1,0 +1,240 @@
+//! A pool of workers, for `lib/worker-pool.js` and `lib/native.js`: submit chunks, collect batches. One crossing per
+//! chunk each way; nothing here is called per item.
+
+use super::{event_loop::Poll, thrown, to_buffer};
+use crate::{
+    engine::{CallConfig, Cancel, Credit, MAX_CHUNK_ITEMS, PoolConfig},
+    error::Error,
+    native,
+    place::{
+        ItemSize, Place, Pool,
+        native::Threads,
+        pool::Core,
+        process::Processes,
+        spawn::Launch,
+        supervisor,
+        watch::Watch,
+    },
+};
+use napi::{
+    Env, JsValue, Result,
+    bindgen_prelude::{BufferSlice, Float64ArraySlice, Function},
+};
+use napi_derive::napi;
+use std::{
+    cell::Cell,
+    os::fd::AsRawFd,
+    sync::{Arc, Weak},
+};
+
+/// What a pool of worker processes is started with.
+#[napi(object)]
+pub struct ProcessOptions {
+    pub program: String,
+    /// Before the descriptors, which are added as the last argument.
+    pub args: Vec<String>,
+    /// Names and values in turn.
+    pub env: Vec<String>,
+    pub cwd: Option<String>,
+    /// The first frame of each worker.
+    #[napi(ts_type = "Uint8Array")]
+    pub init: napi::bindgen_prelude::Uint8Array,
+}
+
+/// A pool. `onWake` is called when there may be something to collect.
+#[napi]
+pub struct NativePool {
+    pool: Arc<Pool>,
+    poll: Poll,
+    held: Cell<bool>,
+}
+
+#[napi]
+impl NativePool {
+    /// A pool of worker processes.
+    #[napi(factory, catch_unwind)]
+    #[allow(clippy::needless_pass_by_value)] // napi hands arguments over by value
+    pub fn processes(env: Env, size: u32, grace_ms: u32, options: ProcessOptions, on_wake: Function<(), ()>) -> Result<Self> {
+        let launch = Launch {
+            program: options.program.into(),
+            args: options.args.into_iter().map(Into::into).collect(),
+            env: options.env.chunks_exact(2).map(|pair| (pair[0].clone().into(), pair[1].clone().into())).collect(),
+            cwd: options.cwd.map(Into::into),
+        };
+        let init = options.init.to_vec();
+        let config = config(size, grace_ms);
+        let made = Self::new(env, config, &on_wake, |watch, pool| Box::new(Processes::new(launch, init, watch, pool)))?;
+        supervisor::watch(&made.pool);
+        Ok(made)
+    }
+
+    /// A pool of threads that run one native operation.
+    #[napi(factory, catch_unwind)]
+    #[allow(clippy::needless_pass_by_value)] // as above
+    pub fn threads(env: Env, size: u32, operation: String, on_wake: Function<(), ()>) -> Result<Self> {
+        let operation = native::operation(&operation)
+            .ok_or_else(|| napi::Error::from_reason(format!("there is no native operation {operation:?}")))?;
+        let made = Self::new(env, config(size, 0), &on_wake, |_, pool| Box::new(Threads::new(operation, pool)))?;
+        supervisor::watch(&made.pool);
+        Ok(made)
+    }
+
+    fn new(
+        env: Env,
+        config: PoolConfig,
+        on_wake: &Function<(), ()>,
+        place: impl FnOnce(Arc<Watch>, Weak<Pool>) -> Box<dyn Place>,
+    ) -> Result<Self> {
+        let watch = Arc::new(Watch::new().map_err(|error| thrown(&Error::Watch(error)))?);
+        let pool = Pool::new(config, Arc::clone(&watch), |pool| place(watch, pool))
+            .map_err(|error| thrown(&Error::Watch(error)))?;
+        let poll = Poll::new(env, pool.watch.as_raw_fd(), on_wake.raw())?;
+        Ok(Self { pool, poll, held: Cell::new(false) })
+    }
+
+    /// Opens a call. `window` and `chunk` 0: automatic.
+    #[napi(catch_unwind)]
+    pub fn open(&self, ordered: bool, stop_on_error: bool, concurrency: u32, window: u32, max_bytes: f64, chunk: u32) -> u32 {
+        self.with(|core| {
+            core.open(CallConfig {
+                ordered,
+                stop_on_error,
+                concurrency,
+                window: (window > 0).then_some(window),
+                max_bytes: max_bytes as u64,
+                chunk: (chunk > 0).then_some(chunk),
+            })
+        })
+        .0
+    }
+
+    /// Submits a chunk of items: rows and texts, one behind the other, and the lengths of both for each. Says how far
+    /// the consumer has come, and writes into `gauge` how far the source may be pulled: items, bytes, items of a chunk,
+    /// whether a worker has nothing to do. Returns whether there is something to collect.
+    #[napi(catch_unwind)]
+    #[allow(clippy::too_many_arguments)] // one crossing per chunk, and no object to make for it
+    pub fn submit(
+        &self,
+        call: u32,
+        sizes: &[u32],
+        rows: &[u8],
+        text: &[u8],
+        fixed_index: bool,
+        consumed: u32,
+        consumed_bytes: f64,
+        gauge: Float64ArraySlice<'_>,
+    ) -> Result<bool> {
+        let sizes: Vec<ItemSize> = sizes.chunks_exact(2).map(|pair| ItemSize { row: pair[0], text: pair[1] }).collect();
+        let sum = |part: fn(&ItemSize) -> u32| sizes.iter().map(|size| u64::from(part(size))).sum::<u64>();
+        if sizes.is_empty()
+            || sizes.len() > MAX_CHUNK_ITEMS as usize
+            || sum(|size| size.row) != rows.len() as u64
+            || sum(|size| size.text) != text.len() as u64
+        {
+            return Err(napi::Error::from_reason("a chunk whose sizes do not fit its bytes"));
+        }
+        let (rows, text) = (rows.to_vec(), text.to_vec());
+        Ok(self.gauged(call, consumed, consumed_bytes, gauge, |core| core.submit(call, sizes, rows, text, fixed_index)))
+    }
+
+    /// Says how far the consumer has come, as `submit` does, without a chunk.
+    #[napi(catch_unwind)]
+    pub fn consumed(&self, call: u32, consumed: u32, consumed_bytes: f64, gauge: Float64ArraySlice<'_>) -> bool {
+        self.gauged(call, consumed, consumed_bytes, gauge, |_| ())
+    }
+
+    /// The source has no more items.
+    #[napi(catch_unwind)]
+    pub fn end(&self, call: u32) -> bool {
+        self.with(|core| core.end_source(call)).1
+    }
+
+    /// Nothing more is wanted. `hard`: workers whose item does not end within the grace period are killed.
+    #[napi(catch_unwind)]
+    pub fn cancel(&self, call: u32, hard: bool) -> bool {
+        self.with(|core| core.cancel(call, if hard { Cancel::Hard } else { Cancel::Soft })).1
+    }
+
+    /// Names a shape for the rows of items from now on; shapes are numbered from 0.
+    #[napi(catch_unwind)]
+    #[allow(clippy::needless_pass_by_value)] // as above
+    pub fn define(&self, id: u32, definition: String) {
+        self.with(|core| core.define(id, definition.as_bytes()));
+    }
+
+    /// What has happened, if anything: a batch for `lib/batch-reader.js`.
+    #[napi(catch_unwind)]
+    pub fn collect<'env>(&self, env: &'env Env) -> Result<Option<BufferSlice<'env>>> {
+        self.pool.watch.answer();
+        let batch = self.with(|core| {
+            core.pump();
+            core.collect()
+        });
+        batch.0.map(|bytes| to_buffer(env, bytes)).transpose()
+    }
+
+    /// Starts workers ahead of work.
+    #[napi(catch_unwind)]
+    pub fn warm_up(&self, workers: u32) {
+        self.with(|core| core.warm_up(workers));
+    }
+
+    /// Workers that are up.
+    #[napi(catch_unwind)]
+    pub fn ready_workers(&self) -> u32 {
+        self.with(|core| core.ready_workers()).0
+    }
+
+    /// Lets workers end as soon as no call is left.
+    #[napi(catch_unwind)]
+    pub fn close(&self) -> bool {
+        self.with(Core::close).1
+    }
+
+    /// Keeps the program alive, even where nothing runs: somebody waits for the pool itself.
+    #[napi(catch_unwind)]
+    pub fn hold(&self, hold: bool) {
+        self.held.set(hold);
+        self.with(|_| ());
+    }
+
+    fn gauged(&self, call: u32, consumed: u32, bytes: f64, mut gauge: Float64ArraySlice<'_>, act: impl FnOnce(&mut Core)) -> bool {
+        let mut credit = Credit::default();
+        let ((), more) = self.with(|core| {
+            core.consumed(call, consumed, bytes as u64);
+            act(core);
+            core.pump();
+            credit = core.credit(call);
+        });
+        // SAFETY: JavaScript, to which the array belongs, does not run meanwhile, and no other reference to it exists.
+        if let [items, bytes, chunk, hungry, ..] = unsafe { gauge.as_mut() } {
+            *items = credit.items.into();
+            *bytes = credit.bytes as f64;
+            *chunk = credit.chunk.into();
+            *hungry = f64::from(u8::from(credit.hungry));
+        }
+        more
+    }
+
+    /// Does something with the pool, and all that follows from it; tells too whether there is something to collect.
+    fn with<T>(&self, act: impl FnOnce(&mut Core) -> T) -> (T, bool) {
+        let (result, busy, more) = self.pool.with(|core| {
+            let result = act(core);
+            core.pump();
+            (result, core.is_busy(), core.has_batch())
+        });
+        self.poll.keep_alive(busy || self.held.get());
+        (result, more)
+    }
+}
+
+impl Drop for NativePool {
+    fn drop(&mut self) {
+        // Nobody is left who could want anything of its workers.
+        self.pool.with(Core::abandon);
+    }
+}
+
+const fn config(size: u32, grace_ms: u32) -> PoolConfig {
+    PoolConfig { size, grace: grace_ms as u64 * 1000 }
+}

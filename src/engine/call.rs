@@ -1,0 +1,330 @@
+//! One call: its window, its queue, the order in which its outcomes are delivered.
+
+use super::{Action, CallConfig, CallId, ChunkId, Credit, MAX_AUTO_WINDOW, MAX_CHUNK_ITEMS, Micros, Status};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    ops::Range,
+};
+
+/// How long a chunk should keep a worker busy: long against the cost of a crossing (some 20 µs), short against what a
+/// user would notice.
+const TARGET_CHUNK_NANOS: u64 = 1_500_000;
+/// A measured chunk may be followed by one at most this many times as large.
+const GROWTH: u32 = 8;
+
+/// Consecutive items of one chunk that wait for a worker.
+#[derive(Clone, Debug)]
+pub(super) struct Part {
+    pub chunk: ChunkId,
+    pub items: Range<u32>,
+}
+
+#[derive(Debug)]
+pub(super) struct Call {
+    pub id: CallId,
+    pub config: CallConfig,
+    pub source_ended: bool,
+    /// Nobody wants its outcomes any more.
+    pub cancelled: bool,
+    /// When workers that still run its items are killed.
+    pub kill_at: Option<Micros>,
+    /// Parts that workers hold.
+    pub dispatches: u32,
+    /// Parts that wait for a worker.
+    queue: VecDeque<Part>,
+    /// Chunks that are not released, by sequence number. Not a row from the oldest on: without order, one slow item
+    /// must not keep all that came after it.
+    chunks: BTreeMap<u32, Chunk>,
+    /// The next chunk's number. It may run over, so numbers are compared by their distance from `cursor`.
+    next_sequence: u32,
+    /// The chunk at which ordered delivery stands.
+    cursor: u32,
+    /// The error that stops the call.
+    stop: Option<Stop>,
+    /// Items and bytes between source and consumer.
+    in_window: u32,
+    window_bytes: u64,
+    /// The part of them that is delivered.
+    unconsumed: u32,
+    unconsumed_bytes: u64,
+    nanos_per_item: Option<u64>,
+    /// Items of the largest chunk that was measured lately.
+    measured_items: u32,
+}
+
+#[derive(Debug)]
+struct Chunk {
+    items: Vec<Item>,
+    /// Ordered: how many are delivered, from the start. Unordered: how many in all.
+    delivered: u32,
+    /// Parts of it that are queued or held by a worker.
+    parts: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Item {
+    ended: bool,
+    /// Of the item until it has ended, of its outcome from then on.
+    bytes: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Stop {
+    chunk: ChunkId,
+    item: u32,
+    delivered: bool,
+}
+
+impl Call {
+    pub fn new(id: CallId, config: CallConfig) -> Self {
+        Self {
+            id,
+            config,
+            source_ended: false,
+            cancelled: false,
+            kill_at: None,
+            dispatches: 0,
+            queue: VecDeque::new(),
+            chunks: BTreeMap::new(),
+            next_sequence: 0,
+            cursor: 0,
+            stop: None,
+            in_window: 0,
+            window_bytes: 0,
+            unconsumed: 0,
+            unconsumed_bytes: 0,
+            nanos_per_item: None,
+            measured_items: 0,
+        }
+    }
+
+    /// Whether more items may come.
+    pub fn takes_items(&self) -> bool {
+        self.starts_items() && !self.source_ended
+    }
+
+    /// Whether items that are there may start.
+    pub fn starts_items(&self) -> bool {
+        !self.cancelled && self.stop.is_none()
+    }
+
+    pub fn has_queued(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
+    pub fn queued_parts(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Nothing runs, and nothing is left to deliver.
+    pub fn is_over(&self) -> bool {
+        let stopped = self.stop.is_some_and(|stop| stop.delivered);
+        self.dispatches == 0 && (self.cancelled || stopped || (self.source_ended && self.chunks.is_empty()))
+    }
+
+    pub fn push_chunk(&mut self, sizes: &[u32]) -> Option<ChunkId> {
+        if !self.takes_items() {
+            return None;
+        }
+        let id = ChunkId { call: self.id, sequence: self.next_sequence };
+        self.next_sequence = self.next_sequence.wrapping_add(1);
+        let items = sizes.iter().map(|&bytes| Item { ended: false, bytes }).collect();
+        self.chunks.insert(id.sequence, Chunk { items, delivered: 0, parts: 1 });
+        self.queue.push_back(Part { chunk: id, items: 0..sizes.len() as u32 });
+        self.in_window += sizes.len() as u32;
+        self.window_bytes += sizes.iter().map(|&bytes| u64::from(bytes)).sum::<u64>();
+        Some(id)
+    }
+
+    pub fn next_part(&mut self) -> Option<Part> {
+        let part = self.queue.pop_front()?;
+        self.dispatches += 1;
+        Some(part)
+    }
+
+    /// Items that were not claimed wait again, before all others; or are dropped, where nothing may start any more.
+    pub fn requeue(&mut self, chunk: ChunkId, items: Range<u32>) {
+        if items.is_empty() || !self.starts_items() {
+            return;
+        }
+        if let Some(state) = self.chunks.get_mut(&chunk.sequence) {
+            state.parts += 1;
+            self.queue.push_front(Part { chunk, items });
+        }
+    }
+
+    /// Nothing more may start.
+    pub fn drop_queue(&mut self) {
+        for part in std::mem::take(&mut self.queue) {
+            if let Some(chunk) = self.chunks.get_mut(&part.chunk.sequence) {
+                chunk.parts -= 1;
+            }
+        }
+    }
+
+    /// Notes how an item ended; false where that is not wanted.
+    pub fn finish_item(&mut self, chunk: ChunkId, item: u32, status: Status, bytes: u32) -> bool {
+        if self.cancelled || self.stop.is_some_and(|stop| self.is_past(stop, chunk, item, status)) {
+            return false;
+        }
+        let Some(chunk) = self.chunks.get_mut(&chunk.sequence) else { return false };
+        let Some(state) = chunk.items.get_mut(item as usize).filter(|item| !item.ended) else { return false };
+        self.window_bytes = self.window_bytes - u64::from(state.bytes) + u64::from(bytes);
+        *state = Item { ended: true, bytes };
+        true
+    }
+
+    /// Whether an outcome comes too late for the error that stops the call. What is before that error is still wanted,
+    /// unless it is an error too: then it is what the raised signal made of a running item, and the first one is thrown.
+    fn is_past(&self, stop: Stop, chunk: ChunkId, item: u32, status: Status) -> bool {
+        let place = |chunk: ChunkId, item: u32| (chunk.sequence.wrapping_sub(self.cursor), item);
+        !self.config.ordered || stop.delivered || status.is_error() || place(chunk, item) > place(stop.chunk, stop.item)
+    }
+
+    /// This error stops the call.
+    pub fn stop_at(&mut self, chunk: ChunkId, item: u32) {
+        self.stop = Some(Stop { chunk, item, delivered: false });
+        self.drop_queue();
+    }
+
+    /// The error that stops the call waits for items before it.
+    pub fn stop_waits(&self) -> bool {
+        self.stop.is_some_and(|stop| !stop.delivered)
+    }
+
+    /// Delivers an item that has ended, whatever its place.
+    pub fn deliver(&mut self, id: ChunkId, item: u32, actions: &mut VecDeque<Action>) {
+        let Some(chunk) = self.chunks.get_mut(&id.sequence) else { return };
+        chunk.delivered += 1;
+        self.unconsumed += 1;
+        self.unconsumed_bytes += u64::from(chunk.items[item as usize].bytes);
+        let whole = chunk.is_whole();
+        actions.push_back(Action::Deliver { chunk: id, item });
+        if let Some(stop) = self.stop.as_mut().filter(|stop| (stop.chunk, stop.item) == (id, item)) {
+            stop.delivered = true;
+        }
+        if whole {
+            self.release(id, actions);
+        }
+    }
+
+    /// Delivers all that is next in order. `runs` tells whether a worker has an item that has not ended.
+    pub fn deliver_in_order(&mut self, actions: &mut VecDeque<Action>, runs: impl Fn(ChunkId, u32) -> bool) {
+        while let Some(chunk) = self.chunks.get(&self.cursor) {
+            let id = ChunkId { call: self.id, sequence: self.cursor };
+            let item = chunk.delivered;
+            if chunk.items[item as usize].ended {
+                self.cursor = self.cursor.wrapping_add(u32::from(item as usize + 1 == chunk.items.len()));
+                self.deliver(id, item, actions);
+            } else {
+                // An item that will have no outcome: the error that stops the call takes its place.
+                match self.stop {
+                    Some(stop) if !stop.delivered && !runs(id, item) => self.deliver(stop.chunk, stop.item, actions),
+                    _ => {}
+                }
+                return;
+            }
+            if self.stop.is_some_and(|stop| stop.delivered) {
+                return;
+            }
+        }
+    }
+
+    /// A part of the chunk has left its worker.
+    pub fn part_ended(&mut self, id: ChunkId, actions: &mut VecDeque<Action>) {
+        self.dispatches -= 1;
+        if let Some(chunk) = self.chunks.get_mut(&id.sequence) {
+            chunk.parts -= 1;
+            if chunk.is_whole() {
+                self.release(id, actions);
+            }
+        }
+    }
+
+    fn release(&mut self, id: ChunkId, actions: &mut VecDeque<Action>) {
+        self.chunks.remove(&id.sequence);
+        actions.push_back(Action::Release { chunk: id });
+    }
+
+    /// Lets go of all chunks.
+    pub fn release_all(&mut self, actions: &mut VecDeque<Action>) {
+        for sequence in std::mem::take(&mut self.chunks).into_keys() {
+            actions.push_back(Action::Release { chunk: ChunkId { call: self.id, sequence } });
+        }
+    }
+
+    /// The owner may count the bytes of an outcome that it made itself (of a lost item) otherwise than we do: never
+    /// more than was delivered is taken off, and when all is consumed the count is right again.
+    pub fn consume(&mut self, items: u32, bytes: u64) {
+        let items = items.min(self.unconsumed);
+        self.unconsumed -= items;
+        let bytes = if self.unconsumed == 0 { self.unconsumed_bytes } else { bytes.min(self.unconsumed_bytes) };
+        self.unconsumed_bytes -= bytes;
+        self.in_window -= items;
+        self.window_bytes -= bytes;
+    }
+
+    /// A worker took this long for this many items.
+    pub fn measure(&mut self, items: u32, micros: u32) {
+        if items == 0 {
+            return;
+        }
+        // Half a microsecond: the clock's own grain.
+        let nanos = (u64::from(micros) * 1000).max(500) / u64::from(items);
+        self.nanos_per_item = Some(self.nanos_per_item.map_or(nanos, |before| u64::midpoint(before, nanos)));
+        self.measured_items = items.max(self.measured_items.min(items.saturating_mul(2)));
+    }
+
+    pub fn nanos_per_item(&self) -> Option<u64> {
+        self.nanos_per_item
+    }
+
+    fn chunk_items(&self, slots: u32) -> u32 {
+        let window = self.config.window.unwrap_or(MAX_AUTO_WINDOW);
+        let (wanted, most) = match self.config.chunk {
+            Some(chunk) => (chunk, window),
+            // Every slot should have its two chunks, whatever the window.
+            None => (self.fitting_items(), window / (2 * slots)),
+        };
+        wanted.clamp(1, most.clamp(1, MAX_CHUNK_ITEMS))
+    }
+
+    /// As many items as take a worker one to two milliseconds, as far as we know.
+    fn fitting_items(&self) -> u32 {
+        let Some(nanos) = self.nanos_per_item else { return 1 };
+        let fitting = (TARGET_CHUNK_NANOS / nanos.max(1)).min(u64::from(MAX_CHUNK_ITEMS)) as u32;
+        fitting.min(self.measured_items.saturating_mul(GROWTH))
+    }
+
+    pub fn credit(&self, size: u32) -> Credit {
+        let slots = self.config.concurrency.min(size);
+        let chunk = self.chunk_items(slots);
+        let automatic = || (2 * slots).saturating_mul(chunk).min(MAX_AUTO_WINDOW.max(2 * slots));
+        let window = self.config.window.unwrap_or_else(automatic);
+        Credit {
+            items: window.saturating_sub(self.in_window),
+            bytes: self.config.max_bytes.saturating_sub(self.window_bytes),
+            chunk,
+            hungry: false,
+        }
+    }
+}
+
+impl Chunk {
+    /// All is delivered, and no part of it is under way.
+    fn is_whole(&self) -> bool {
+        self.parts == 0 && self.delivered as usize == self.items.len()
+    }
+}
+
+#[cfg(test)]
+impl Call {
+    pub fn live_chunks(&self) -> usize {
+        self.chunks.len()
+    }
+
+    pub fn start_numbering_at(&mut self, sequence: u32) {
+        self.next_sequence = sequence;
+        self.cursor = sequence;
+    }
+}

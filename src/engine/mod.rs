@@ -1,0 +1,556 @@
+//! The engine: which chunk goes where, when, and again. A pure state machine: no I/O, no clock, no thread.
+//!
+//! Inputs are `handle_*`, each with the time where it matters; outputs are `poll_*`, and nothing else. The owner (a
+//! place) performs the actions and reports back. Bytes never come here: the engine knows an item by its position and
+//! sizes.
+//!
+//! An item's life:
+//!
+//! ```text
+//!   handle_chunk ─▶ queued ─▶ dispatched ─▶ claimed ─▶ outcome ─▶ delivered (in order, or as it comes)
+//!                     ▲            │           └─ worker dies ─▶ lost: a crash is charged to it
+//!                     └── taken back, or its worker died before it was claimed
+//! ```
+//!
+//! A call ends by itself (source at its end, all delivered), by an error that stops it, or by a cancel. From then on
+//! nothing of it starts; [`Action::Finished`] comes when nothing of it runs any more.
+
+mod call;
+mod schedule;
+#[cfg(test)]
+mod sim;
+mod worker;
+
+use call::Call;
+use std::collections::{BTreeMap, VecDeque};
+use worker::Worker;
+
+/// Microseconds since some moment that the owner chose.
+pub type Micros = u64;
+/// A call: one `parallelMap`, or all `run` calls of a pool together.
+pub type CallId = u32;
+/// A worker, never used again for another one.
+pub type WorkerId = u32;
+
+/// The most items that a chunk can have.
+pub const MAX_CHUNK_ITEMS: u32 = 16_384;
+/// The most items of an automatic window.
+pub const MAX_AUTO_WINDOW: u32 = 16_384;
+/// Chunks that a worker may hold at once: one that runs and one that waits, so that no worker waits for a crossing.
+pub const DEPTH: usize = 2;
+/// Cells that name the chunks of one worker.
+pub const CELLS: usize = 16;
+/// Workers in a row that may die before they have finished anything, without an item to charge it to.
+pub const MAX_BARREN_DEATHS: u32 = 3;
+
+/// What a pool is.
+#[derive(Clone, Copy, Debug)]
+pub struct PoolConfig {
+    /// The most workers at once.
+    pub size: u32,
+    /// How long a cancelled mapper may go on before its worker is killed.
+    pub grace: Micros,
+}
+
+/// What a call is.
+#[derive(Clone, Copy, Debug)]
+pub struct CallConfig {
+    /// Deliver in source order.
+    pub ordered: bool,
+    /// The first error ends the call.
+    pub stop_on_error: bool,
+    /// The most workers that run it at once.
+    pub concurrency: u32,
+    /// Items between source and consumer; `None`: two chunks per worker.
+    pub window: Option<u32>,
+    /// Bytes between source and consumer, as far as they are known before an item is pulled.
+    pub max_bytes: u64,
+    /// Items in a chunk; `None`: as many as take a worker one to two milliseconds.
+    pub chunk: Option<u32>,
+}
+
+/// A chunk of a call; sequence numbers count from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ChunkId {
+    pub call: CallId,
+    pub sequence: u32,
+}
+
+/// How an item ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    Value,
+    Error,
+    Skipped,
+    /// Its worker died while it ran. Counts as an error.
+    Lost,
+}
+
+impl Status {
+    fn is_error(self) -> bool {
+        matches!(self, Self::Error | Self::Lost)
+    }
+}
+
+/// How a call is cancelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cancel {
+    /// Running items may end.
+    Soft,
+    /// Workers whose running item does not end within the grace period are killed.
+    Hard,
+}
+
+/// Why a call failed as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// No worker could be started; the cause is that of this worker.
+    Start(WorkerId),
+}
+
+/// A worker said something that cannot be: it is to be killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Violation;
+
+/// What the owner has to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Start a worker; answer with `handle_ready` or `handle_exit`.
+    Spawn { worker: WorkerId },
+    /// Send items `start..end` of the chunk to the worker, under this cell.
+    Dispatch { worker: WorkerId, cell: u8, chunk: ChunkId, start: u32, end: u32 },
+    /// Take up to `most` unclaimed items back from the end of the `items` in the cell; answer with `handle_taken_back`.
+    TakeBack { worker: WorkerId, cell: u8, items: u32, most: u32 },
+    /// Raise the call's signal in the worker.
+    Abort { worker: WorkerId, call: CallId },
+    /// The worker will not hear of the call again.
+    Forget { worker: WorkerId, call: CallId },
+    /// Kill the worker; `handle_exit` follows.
+    Kill { worker: WorkerId },
+    /// Let the worker end by itself; `handle_exit` follows.
+    Retire { worker: WorkerId },
+    /// The item ran in a worker that has died: note that as its outcome ([`Status::Lost`]).
+    Lost { worker: WorkerId, chunk: ChunkId, item: u32 },
+    /// Hand the item's outcome to the consumer. An error where the call stops on errors is the last one.
+    Deliver { chunk: ChunkId, item: u32 },
+    /// Tell the consumer that this error will stop the call; it is delivered at its place later.
+    Stopping { chunk: ChunkId, item: u32 },
+    /// The call failed as a whole; nothing more is delivered.
+    Failed { call: CallId, failure: Failure },
+    /// All of the chunk has been delivered or dropped, and nothing of it is sent any more: its bytes can go. (After a
+    /// cancel a worker may still run an item of it.)
+    Release { chunk: ChunkId },
+    /// Nothing of the call runs any more.
+    Finished { call: CallId },
+    /// A pool that was closed has no worker left.
+    Closed,
+}
+
+/// How much the source may be pulled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Credit {
+    /// Items.
+    pub items: u32,
+    /// Bytes; the last item may go over it.
+    pub bytes: u64,
+    /// Items to put into a chunk.
+    pub chunk: u32,
+    /// A worker has nothing to do: a partial chunk is welcome.
+    pub hungry: bool,
+}
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub struct Engine {
+    config: PoolConfig,
+    calls: BTreeMap<CallId, Call>,
+    workers: BTreeMap<WorkerId, Worker>,
+    actions: VecDeque<Action>,
+    next_call: CallId,
+    next_worker: WorkerId,
+    /// The call that was served last: the next one has its turn.
+    served: CallId,
+    /// Workers in a row that died before they had finished anything, without an item to charge it to. Too many, and no
+    /// more are started, until one has done something, waiting work has failed, or a call opens.
+    barren: u32,
+    /// A worker could not be started: the same at once.
+    start_failed: bool,
+    /// When to look again whether an idle worker can take something over.
+    look_again: Option<Micros>,
+    closing: bool,
+    closed: bool,
+}
+
+impl Engine {
+    #[must_use]
+    pub fn new(config: PoolConfig) -> Self {
+        let config = PoolConfig { size: config.size.max(1), ..config };
+        Self {
+            config,
+            calls: BTreeMap::new(),
+            workers: BTreeMap::new(),
+            actions: VecDeque::new(),
+            next_call: 0,
+            next_worker: 0,
+            served: 0,
+            barren: 0,
+            start_failed: false,
+            look_again: None,
+            closing: false,
+            closed: false,
+        }
+    }
+
+    /// Opens a call.
+    pub fn handle_open(&mut self, mut config: CallConfig) -> CallId {
+        config.concurrency = config.concurrency.clamp(1, self.config.size);
+        self.hope_again();
+        let id = self.next_call;
+        self.next_call += 1;
+        self.calls.insert(id, Call::new(id, config));
+        id
+    }
+
+    /// Takes a chunk: the sizes in bytes of its items, which follow those of the chunk before.
+    ///
+    /// Returns `None`, and takes nothing, where the call has ended.
+    pub fn handle_chunk(&mut self, call: CallId, sizes: &[u32], now: Micros) -> Option<ChunkId> {
+        assert!(!sizes.is_empty() && sizes.len() <= MAX_CHUNK_ITEMS as usize, "a chunk of {} items", sizes.len());
+        let chunk = self.calls.get_mut(&call)?.push_chunk(sizes)?;
+        self.schedule(now);
+        Some(chunk)
+    }
+
+    /// The source has no more items.
+    pub fn handle_source_end(&mut self, call: CallId) {
+        if let Some(state) = self.calls.get_mut(&call) {
+            state.source_ended = true;
+        }
+        self.settle_end(call);
+    }
+
+    /// The consumer has taken this many items, with this many bytes.
+    pub fn handle_consumed(&mut self, call: CallId, items: u32, bytes: u64) {
+        if let Some(call) = self.calls.get_mut(&call) {
+            call.consume(items, bytes);
+        }
+    }
+
+    /// The consumer wants nothing more. Whatever is delivered after it is not wanted.
+    pub fn handle_cancel(&mut self, call: CallId, cancel: Cancel, now: Micros) {
+        let Some(state) = self.calls.get_mut(&call) else { return };
+        if cancel == Cancel::Hard {
+            let at = now.saturating_add(self.config.grace);
+            state.kill_at = Some(state.kill_at.map_or(at, |before| before.min(at)));
+        }
+        if !std::mem::replace(&mut state.cancelled, true) {
+            state.drop_queue();
+            state.release_all(&mut self.actions);
+            self.stop_starting(call);
+            self.settle_end(call);
+            self.schedule(now);
+        }
+    }
+
+    /// The worker is ready.
+    pub fn handle_ready(&mut self, worker: WorkerId, now: Micros) -> Result<(), Violation> {
+        let worker = self.workers.get_mut(&worker).ok_or(Violation)?;
+        if !worker.become_ready() {
+            return Err(Violation);
+        }
+        self.start_failed = false;
+        self.retire_idle();
+        self.schedule(now);
+        Ok(())
+    }
+
+    /// The item of the chunk in this cell has ended; its outcome has `bytes`. Returns which item that is, or `None`
+    /// where nobody wants it any more.
+    pub fn handle_outcome(
+        &mut self,
+        worker: WorkerId,
+        cell: u8,
+        item: u32,
+        status: Status,
+        bytes: u32,
+    ) -> Result<Option<(ChunkId, u32)>, Violation> {
+        let state = self.workers.get_mut(&worker).ok_or(Violation)?;
+        let (chunk, item, first) = state.finish_item(cell, item)?;
+        if first {
+            // Not at every item: else a healthy worker would hide that all its new neighbours die at once.
+            self.barren = 0;
+        }
+        Ok(self.settle(worker, chunk, item, status, bytes).then_some((chunk, item)))
+    }
+
+    /// The worker is through with the chunk in this cell.
+    pub fn handle_chunk_done(&mut self, worker: WorkerId, cell: u8, micros: u32, now: Micros) -> Result<(), Violation> {
+        let state = self.workers.get_mut(&worker).ok_or(Violation)?;
+        let (id, part) = state.end_dispatch(cell, now)?;
+        if let (Some(part), Some(call)) = (part, self.calls.get_mut(&id)) {
+            call.measure(part.finished, micros);
+            call.part_ended(part.chunk, &mut self.actions);
+        }
+        self.settle_end(id);
+        self.forget(worker, id);
+        self.retire_idle();
+        self.schedule(now);
+        Ok(())
+    }
+
+    /// Items from `end` on of the chunk in this cell were unclaimed and came back.
+    pub fn handle_taken_back(&mut self, worker: WorkerId, cell: u8, end: u32, now: Micros) {
+        let Some(back) = self.workers.get_mut(&worker).and_then(|worker| worker.shorten(cell, end)) else { return };
+        if let Some(call) = self.calls.get_mut(&back.chunk.call) {
+            call.requeue(back.chunk, back.items);
+            if back.whole {
+                call.part_ended(back.chunk, &mut self.actions);
+            }
+        }
+        // An error that stops the call may have waited for one of these items, which now never runs.
+        self.settle_end(back.chunk.call);
+        self.schedule(now);
+    }
+
+    /// The worker's process has ended. `claimed` tells for a cell and its number of items how many were claimed.
+    /// Outcomes that it had published must have been handed in before.
+    pub fn handle_exit(&mut self, worker: WorkerId, claimed: impl Fn(u8, u32) -> u32, now: Micros) {
+        let Some(state) = self.workers.remove(&worker) else { return };
+        let unsent = self.drop_actions_for(worker);
+        let mut lost = Vec::new();
+        // Later parts first: what goes back to the front of the queue keeps its order.
+        for part in state.dispatches().rev() {
+            let claimed = if unsent.contains(&part.cell) { 0 } else { claimed(part.cell, part.items()) };
+            let unclaimed = part.first_unclaimed(claimed);
+            let Some(call) = self.calls.get_mut(&part.chunk.call) else { continue };
+            call.requeue(part.chunk, unclaimed..part.end);
+            for item in part.unfinished().filter(|item| *item < unclaimed) {
+                if state.is_condemned() {
+                    // We killed it for the sake of another call: this item did nothing wrong.
+                    call.requeue(part.chunk, item..item + 1);
+                } else {
+                    lost.push((part.chunk, item));
+                }
+            }
+        }
+        let barren = lost.is_empty() && !state.has_finished_any() && !state.is_condemned();
+        for (chunk, item) in lost {
+            self.settle(worker, chunk, item, Status::Lost, 0);
+        }
+        for part in state.dispatches() {
+            if let Some(call) = self.calls.get_mut(&part.chunk.call) {
+                call.part_ended(part.chunk, &mut self.actions);
+            }
+        }
+        if barren {
+            self.barren += 1;
+            self.start_failed |= state.is_starting();
+        } else {
+            self.hope_again();
+        }
+        if !self.has_hope() && self.workers.values().all(Worker::is_retired) {
+            self.fail_waiting(worker, now);
+        }
+        for part in state.dispatches() {
+            self.settle_end(part.chunk.call);
+        }
+        self.schedule(now);
+        self.settle_closing();
+    }
+
+    /// Time has passed.
+    pub fn handle_timeout(&mut self, now: Micros) {
+        for (&id, worker) in &mut self.workers {
+            if kill_time(worker, &self.calls).is_some_and(|at| at <= now) {
+                worker.condemn();
+                self.actions.push_back(Action::Kill { worker: id });
+            }
+        }
+        self.schedule(now);
+    }
+
+    /// Accepts no new work. Workers end as soon as they have nothing to do.
+    pub fn handle_close(&mut self) {
+        self.closing = true;
+        self.retire_idle();
+        self.settle_closing();
+    }
+
+    /// Starts workers ahead of work, up to `count` in all.
+    pub fn handle_warm_up(&mut self, count: u32) {
+        while !self.closing && (self.workers.len() as u32) < count.min(self.config.size) {
+            self.spawn();
+        }
+    }
+
+    /// The next thing to do.
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// When `handle_timeout` is due.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Micros> {
+        let kills = self.workers.values().filter_map(|worker| kill_time(worker, &self.calls));
+        kills.chain(self.look_again).min()
+    }
+
+    /// How much the source of this call may be pulled.
+    #[must_use]
+    pub fn poll_credit(&self, call: CallId) -> Credit {
+        let Some(call) = self.calls.get(&call).filter(|call| call.takes_items()) else { return Credit::default() };
+        let mut credit = call.credit(self.config.size);
+        // With nothing under way it is welcome to wait for its turn: the workers may never be idle where others share them.
+        credit.hungry = !call.has_queued() && (call.dispatches == 0 || self.has_idle_capacity(call));
+        credit
+    }
+
+    /// Whether a call that somebody waits for has items that are queued or run.
+    #[must_use]
+    pub fn poll_busy(&self) -> bool {
+        self.calls.values().any(|call| !call.cancelled && (call.dispatches > 0 || call.has_queued()))
+    }
+
+    /// Workers that are up, and those that start.
+    #[must_use]
+    pub fn poll_workers(&self) -> (u32, u32) {
+        let starting = self.workers.values().filter(|worker| worker.is_starting()).count();
+        ((self.workers.len() - starting) as u32, starting as u32)
+    }
+
+    /// An item has ended: note it, deliver what can be, stop the call if need be. False where nobody wants it any more.
+    fn settle(&mut self, worker: WorkerId, chunk: ChunkId, item: u32, status: Status, bytes: u32) -> bool {
+        let Some(call) = self.calls.get_mut(&chunk.call) else { return false };
+        let wanted = call.finish_item(chunk, item, status, bytes);
+        if wanted && status == Status::Lost {
+            self.actions.push_back(Action::Lost { worker, chunk, item });
+        }
+        if wanted && status.is_error() && call.config.stop_on_error {
+            call.stop_at(chunk, item);
+            self.actions.push_back(Action::Stopping { chunk, item });
+            self.stop_starting(chunk.call);
+        }
+        self.deliver(chunk.call, wanted.then_some((chunk, item)));
+        wanted
+    }
+
+    /// Delivers what can be; `ended` is an item that has just ended.
+    fn deliver(&mut self, id: CallId, ended: Option<(ChunkId, u32)>) {
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        let (workers, actions) = (&self.workers, &mut self.actions);
+        match ended {
+            Some((chunk, item)) if !call.config.ordered => call.deliver(chunk, item, actions),
+            None if !call.stop_waits() => {}
+            _ => call
+                .deliver_in_order(actions, |chunk, item| workers.values().any(|worker| worker.runs_item(chunk, item))),
+        }
+    }
+
+    /// Items of the call that no worker has claimed come back, and its signal is raised where it runs.
+    fn stop_starting(&mut self, call: CallId) {
+        let held: Vec<(WorkerId, u8)> = self
+            .workers
+            .iter()
+            .flat_map(|(&id, worker)| worker.dispatches().map(move |part| (id, part)))
+            .filter(|(_, part)| part.chunk.call == call && part.has_unfinished())
+            .map(|(id, part)| (id, part.cell))
+            .collect();
+        for &(worker, cell) in &held {
+            self.take_back(worker, cell, MAX_CHUNK_ITEMS);
+        }
+        for (&worker, _) in self.workers.iter().filter(|(_, worker)| worker.runs(call)) {
+            self.actions.push_back(Action::Abort { worker, call });
+        }
+    }
+
+    /// Ends the call if nothing of it is left.
+    fn settle_end(&mut self, id: CallId) {
+        // A stopping error may wait for a running item before it that has now gone.
+        self.deliver(id, None);
+        if !self.calls.get(&id).is_some_and(Call::is_over) {
+            return;
+        }
+        if let Some(mut call) = self.calls.remove(&id) {
+            call.release_all(&mut self.actions);
+        }
+        self.actions.push_back(Action::Finished { call: id });
+        let workers: Vec<WorkerId> = self.workers.keys().copied().collect();
+        for worker in workers {
+            self.forget(worker, id);
+        }
+        self.retire_idle();
+        self.settle_closing();
+    }
+
+    /// Has the worker forget a call that has finished, as soon as it has nothing of it in its hands.
+    fn forget(&mut self, worker: WorkerId, call: CallId) {
+        if self.calls.contains_key(&call) {
+            return;
+        }
+        if self.workers.get_mut(&worker).is_some_and(|worker| worker.forget(call)) {
+            self.actions.push_back(Action::Forget { worker, call });
+        }
+    }
+
+    /// Drops what a worker that has gone was still to be told; returns the cells of parts that it has never seen. Nobody
+    /// has opened those cells, so they still tell of the parts before.
+    fn drop_actions_for(&mut self, gone: WorkerId) -> Vec<u8> {
+        let mut unsent = Vec::new();
+        self.actions.retain(|action| match *action {
+            Action::Dispatch { worker, cell, .. } if worker == gone => {
+                unsent.push(cell);
+                false
+            }
+            Action::TakeBack { worker, .. }
+            | Action::Abort { worker, .. }
+            | Action::Forget { worker, .. }
+            | Action::Kill { worker }
+            | Action::Retire { worker } => worker != gone,
+            _ => true,
+        });
+        unsent
+    }
+
+    fn hope_again(&mut self) {
+        self.barren = 0;
+        self.start_failed = false;
+    }
+
+    /// No worker can be started, and none is left: all calls with waiting work fail.
+    fn fail_waiting(&mut self, worker: WorkerId, now: Micros) {
+        self.hope_again();
+        let waiting: Vec<CallId> =
+            self.calls.values().filter(|call| call.starts_items() && call.has_queued()).map(|call| call.id).collect();
+        for id in waiting {
+            self.actions.push_back(Action::Failed { call: id, failure: Failure::Start(worker) });
+            self.handle_cancel(id, Cancel::Soft, now);
+        }
+    }
+
+    fn retire_idle(&mut self) {
+        if !self.closing || self.calls.values().any(|call| !call.cancelled) {
+            return;
+        }
+        for (&id, worker) in &mut self.workers {
+            if worker.retire_idle() {
+                self.actions.push_back(Action::Retire { worker: id });
+            }
+        }
+    }
+
+    fn settle_closing(&mut self) {
+        if self.closing && !self.closed && self.workers.is_empty() && self.calls.is_empty() {
+            self.closed = true;
+            self.actions.push_back(Action::Closed);
+        }
+    }
+}
+
+/// When a worker is to be killed: it runs an item of a call that was cancelled hard.
+fn kill_time(worker: &Worker, calls: &BTreeMap<CallId, Call>) -> Option<Micros> {
+    if worker.is_condemned() {
+        return None;
+    }
+    let running = worker.dispatches().filter(|part| part.has_unfinished());
+    running.filter_map(|part| calls.get(&part.chunk.call)?.kill_at).min()
+}

@@ -1,0 +1,1414 @@
+//! A seeded simulation of everything around the engine, in virtual time: source, consumer, worker processes, faults.
+//!
+//! One schedule is one seed. Each draws a pool, some calls that share it and a mood (who crashes how often, how long
+//! items take), runs until every call has finished and the pool is closed, and checks the invariants of the design at
+//! each step: what is checked stands in the `check_*` functions and beside each action in [`Sim::perform`].
+//!
+//! `MILLRACE_SIM_SEEDS=100000` runs more of them, `MILLRACE_SIM_SEED=42` one alone, with its trace.
+//!
+//! Processes here are ahead of what the engine knows, as real ones are: an outcome is published first and read later, a
+//! process is dead before its exit is seen, and actions wait now and then while other inputs come in.
+
+use super::{
+    Action, CELLS, CallConfig, CallId, Cancel, ChunkId, Engine, Failure, MAX_AUTO_WINDOW, MAX_BARREN_DEATHS, Micros,
+    PoolConfig, Status, WorkerId,
+};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    fmt::Write as _,
+    ops::RangeInclusive,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+};
+
+#[test]
+fn schedules_keep_the_invariants() {
+    if let Some(seed) = variable("MILLRACE_SIM_SEED") {
+        return replay(seed, true);
+    }
+    let mut seen = Seen::default();
+    for seed in 0..variable("MILLRACE_SIM_SEEDS").unwrap_or(SEEDS) {
+        seen.add(&replay_quietly(seed));
+    }
+    // A simulation in which nothing happens proves nothing.
+    println!("{seen:?}");
+    assert!(seen.is_rich(), "too little happened: {seen:?}");
+}
+
+/// The numbers that name chunks run over after four thousand million of them.
+#[test]
+fn chunk_numbers_may_run_over() {
+    for seed in 0..200 {
+        let mut sim = Sim::new(seed, false);
+        sim.first_sequence = u32::MAX - 2;
+        guarded(seed, &mut sim);
+    }
+}
+
+/// What goes wrong in how many schedules: `cargo test -p millrace --lib survey -- --ignored --nocapture`.
+#[test]
+#[ignore = "a tool, for when the engine is broken on purpose"]
+fn survey() {
+    std::panic::set_hook(Box::new(|_| {}));
+    let mut failures: BTreeMap<String, (u64, u64)> = BTreeMap::new();
+    for seed in 0..variable("MILLRACE_SIM_SEEDS").unwrap_or(SEEDS) {
+        let mut sim = Sim::new(seed, false);
+        if seed % 8 == 0 {
+            sim.first_sequence = u32::MAX - 2;
+        }
+        let Err(panic) = catch_unwind(AssertUnwindSafe(|| sim.run())) else { continue };
+        let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+        let line = text.unwrap_or("?").lines().next().unwrap_or_default();
+        let kind: String = line.chars().map(|char| if char.is_ascii_digit() { '#' } else { char }).collect();
+        failures.entry(kind.replace("##", "#").replace("##", "#")).or_insert((0, seed)).0 += 1;
+    }
+    let _ = std::panic::take_hook();
+    for (failure, (count, first)) in failures {
+        println!("{count:>6} × {failure} (seed {first})");
+    }
+}
+
+fn replay(seed: u64, trace: bool) {
+    let mut sim = Sim::new(seed, trace);
+    guarded(seed, &mut sim);
+    println!("{}", sim.log);
+}
+
+fn replay_quietly(seed: u64) -> Seen {
+    let mut sim = Sim::new(seed, false);
+    guarded(seed, &mut sim);
+    sim.seen
+}
+
+fn guarded(seed: u64, sim: &mut Sim) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| sim.run())) {
+        eprintln!("{}", sim.log);
+        eprintln!("{}", sim.dump());
+        eprintln!("failed: replay with MILLRACE_SIM_SEED={seed}");
+        resume_unwind(panic);
+    }
+}
+
+fn variable(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|value| value.parse().unwrap_or_else(|_| panic!("{name} is not a number: {value}")))
+}
+
+/// How often what happened, over all schedules.
+#[derive(Debug, Default)]
+struct Seen {
+    items: u64,
+    lost: u64,
+    ran_again: u64,
+    taken_back: u64,
+    kills: u64,
+    failed: u64,
+    stopped: u64,
+    cancelled: u64,
+    violations: u64,
+    events: u64,
+}
+
+impl Seen {
+    fn add(&mut self, other: &Self) {
+        self.items += other.items;
+        self.lost += other.lost;
+        self.ran_again += other.ran_again;
+        self.taken_back += other.taken_back;
+        self.kills += other.kills;
+        self.failed += other.failed;
+        self.stopped += other.stopped;
+        self.cancelled += other.cancelled;
+        self.violations += other.violations;
+        self.events += other.events;
+    }
+
+    fn is_rich(&self) -> bool {
+        self.events < 100_000
+            || [
+                self.items,
+                self.lost,
+                self.ran_again,
+                self.taken_back,
+                self.kills,
+                self.failed,
+                self.stopped,
+                self.cancelled,
+                self.violations,
+            ]
+            .iter()
+            .all(|count| *count > 5)
+    }
+}
+
+/// What one schedule is like.
+#[derive(Debug)]
+struct Mood {
+    /// Percent of workers that never become ready.
+    fails_to_start: u64,
+    /// Percent of workers that crash some time after they are ready.
+    crashes: u64,
+    /// Workers that crash do so at once.
+    barren: bool,
+    /// Percent of workers that write nonsense.
+    hostile: u64,
+    /// Typical microseconds of an item.
+    item_micros: u64,
+    /// Per thousand of items that take up to ten seconds.
+    slow_items: u64,
+    /// Percent of inputs after which the owner does not look at the actions at once.
+    lazy_owner: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Event {
+    Open(usize),
+    Js(CallId),
+    Cancel(CallId, Cancel),
+    Close,
+    WarmUp(u32),
+    /// The worker's process is up, or fails to come up.
+    Started(WorkerId),
+    /// The worker's running item ends, or it looks for work; only in this epoch.
+    Step(WorkerId, u32),
+    /// The process dies of itself; only in this epoch.
+    Crash(WorkerId, u32),
+    /// The process is killed.
+    Killed(WorkerId),
+    /// The parent reads what the process has published.
+    Read(WorkerId),
+    /// The parent sees that the process has died.
+    Exited(WorkerId),
+}
+
+struct Sim {
+    random: Random,
+    now: Micros,
+    engine: Engine,
+    config: PoolConfig,
+    mood: Mood,
+    plans: Vec<Plan>,
+    calls: BTreeMap<CallId, SimCall>,
+    processes: BTreeMap<WorkerId, Process>,
+    events: BTreeMap<(Micros, u64), Event>,
+    scheduled: u64,
+    opened: usize,
+    closing: bool,
+    closed: bool,
+    spawns: u64,
+    warm_ups: u64,
+    /// Workers that died before they had done anything.
+    barren: BTreeSet<WorkerId>,
+    first_sequence: u32,
+    seen: Seen,
+    trace: bool,
+    log: String,
+}
+
+/// What one call will do.
+#[derive(Clone, Debug)]
+struct Plan {
+    config: CallConfig,
+    items: usize,
+    /// Percent of items that end in an error.
+    errors: u64,
+    source_micros: u64,
+    consumer: Consumer,
+    /// After that time.
+    cancel: Option<(Micros, Cancel)>,
+    /// Some items end only when their signal is raised, or not even then. Only where a cancel comes.
+    hangs: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Consumer {
+    Greedy,
+    Slow,
+    /// Takes so many and then nothing more. Only where a cancel comes.
+    Stalls(usize),
+    /// Takes so many and leaves.
+    Breaks(usize),
+}
+
+#[derive(Debug)]
+struct SimCall {
+    plan: Plan,
+    items: Vec<Item>,
+    /// By sequence number, from the first: index of the first item, number of items, whether it is released.
+    chunks: Vec<(usize, u32, bool)>,
+    buffer: Vec<u32>,
+    pulled: usize,
+    source_ready: Micros,
+    source_ended: bool,
+    js_waits: bool,
+    /// Bytes of outcomes that were delivered and not consumed.
+    delivered: VecDeque<u32>,
+    consumed: usize,
+    next: usize,
+    delivered_count: usize,
+    handed_count: usize,
+    in_window: u32,
+    window_bytes: u64,
+    /// An error was handed in where one stops the call.
+    may_stop: bool,
+    stopping: Option<usize>,
+    stop_delivered: bool,
+    cancelled: bool,
+    hard_since: Option<Micros>,
+    failed: bool,
+    /// It has ended, and all actions up to there are performed: nothing may start.
+    sealed: bool,
+    finished: bool,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Item {
+    bytes: u32,
+    /// Claimed in this worker, and the engine knows neither its outcome nor the worker's exit.
+    claimed_in: Option<WorkerId>,
+    handed: Option<(Status, u32)>,
+    /// Handed in, wanted or not.
+    ended: bool,
+    /// It ran in this worker when that died by itself (or may have, where the worker was hostile).
+    lost_in: Option<WorkerId>,
+    /// Such a loss is certain: it must not run again.
+    crashed: bool,
+    delivered: bool,
+}
+
+#[derive(Debug)]
+struct Process {
+    state: State,
+    epoch: u32,
+    words: [u32; CELLS],
+    parts: BTreeMap<u8, SimPart>,
+    inbox: VecDeque<u8>,
+    outbox: VecDeque<Record>,
+    read_waits: bool,
+    heard_of: BTreeSet<CallId>,
+    aborted: BTreeSet<CallId>,
+    /// Crashes when it has claimed so many items more.
+    crash_in: Option<(u32, CrashAt)>,
+    retiring: bool,
+    hostile: bool,
+    /// Idle, or at this item, since then.
+    since: Micros,
+    done_any: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct SimPart {
+    chunk: ChunkId,
+    start: u32,
+    items: u32,
+    arrived: Micros,
+    begun: Option<Micros>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum State {
+    Starting,
+    Idle,
+    Running { cell: u8, item: u32, call: CallId, index: usize, hangs: bool, obeys: bool },
+    Between,
+    Dead,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum CrashAt {
+    Running,
+    Between,
+    Idle,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Record {
+    Ready,
+    Outcome { cell: u8, item: u32, status: Status, bytes: u32 },
+    Done { cell: u8, micros: u32 },
+}
+
+impl Sim {
+    fn new(seed: u64, trace: bool) -> Self {
+        let mut random = Random(seed);
+        let config = PoolConfig { size: random.between(1..=5) as u32, grace: random.pick(&[0, 1_000, 50_000]) };
+        let mood = Mood {
+            fails_to_start: random.pick(&[0, 0, 0, 5, 30, 100]),
+            crashes: random.pick(&[0, 0, 30, 100]),
+            barren: random.chance(15),
+            hostile: random.pick(&[0, 0, 0, 0, 30]),
+            item_micros: random.pick(&[1, 20, 300, 5_000]),
+            slow_items: random.pick(&[0, 0, 2, 50]),
+            lazy_owner: random.pick(&[0, 10, 40]),
+        };
+        let plans: Vec<Plan> = (0..random.between(1..=4)).map(|_| Plan::draw(&mut random)).collect();
+        let mut sim = Self {
+            random,
+            now: 1_000,
+            engine: Engine::new(config),
+            config,
+            mood,
+            calls: BTreeMap::new(),
+            processes: BTreeMap::new(),
+            events: BTreeMap::new(),
+            scheduled: 0,
+            opened: 0,
+            closing: false,
+            closed: false,
+            spawns: 0,
+            warm_ups: 0,
+            barren: BTreeSet::new(),
+            first_sequence: 0,
+            seen: Seen::default(),
+            trace,
+            log: String::new(),
+            plans,
+        };
+        if trace {
+            writeln!(sim.log, "{:?} {:?}\n{:#?}", sim.config, sim.mood, sim.plans).unwrap();
+        }
+        for at in 0..sim.plans.len() {
+            let delay = if at == 0 { 0 } else { sim.random.between(0..=5_000) };
+            sim.after(delay, Event::Open(at));
+        }
+        if sim.random.chance(20) {
+            let (delay, count) = (sim.random.between(0..=3_000), sim.random.between(1..=8) as u32);
+            sim.after(delay, Event::WarmUp(count));
+        }
+        sim
+    }
+
+    fn run(&mut self) {
+        while !self.closed || !self.processes.is_empty() {
+            self.seen.events += 1;
+            assert!(self.seen.events < 300_000, "livelock");
+            let event = self.events.first_key_value().map(|(key, _)| *key);
+            let timeout = self.engine.poll_timeout();
+            match (event, timeout) {
+                (Some(key), _) if timeout.is_none_or(|at| at > key.0) => {
+                    let event = self.events.remove(&key).expect("it is there");
+                    self.pass_to(key.0);
+                    self.happen(event);
+                    if !self.random.chance(self.mood.lazy_owner) || self.events.is_empty() {
+                        self.drain();
+                    }
+                }
+                (_, Some(at)) => {
+                    self.drain();
+                    self.pass_to(self.now.max(at));
+                    self.note(|| "timeout".into());
+                    self.engine.handle_timeout(self.now);
+                    let next = self.engine.poll_timeout();
+                    assert!(next.is_none_or(|at| at > self.now), "the same timeout again: {next:?} at {}", self.now);
+                    self.drain();
+                    self.wake_all();
+                }
+                _ => {
+                    self.drain();
+                    assert!(!self.events.is_empty() || self.closed, "deadlock: nothing will ever happen");
+                }
+            }
+        }
+        self.check_end();
+    }
+
+    fn happen(&mut self, event: Event) {
+        self.note(|| format!("{event:?}"));
+        match event {
+            Event::Open(at) => self.open(at),
+            Event::Js(call) => {
+                self.calls.get_mut(&call).unwrap().js_waits = false;
+                return self.step_js(call);
+            }
+            Event::Cancel(call, how) => self.cancel(call, how),
+            Event::Close => {
+                self.closing = true;
+                self.engine.handle_close();
+            }
+            Event::WarmUp(count) => {
+                self.warm_ups += 1;
+                self.engine.handle_warm_up(count);
+            }
+            Event::Started(worker) => self.start(worker),
+            Event::Step(worker, epoch) => {
+                if self.processes.get(&worker).is_some_and(|process| process.epoch == epoch) {
+                    self.step_worker(worker);
+                }
+                return;
+            }
+            Event::Crash(worker, epoch) => {
+                if self.processes.get(&worker).is_some_and(|process| process.epoch == epoch) {
+                    self.die(worker);
+                }
+                return;
+            }
+            Event::Killed(worker) => {
+                self.die(worker);
+                return;
+            }
+            Event::Read(worker) => {
+                let Some(process) = self.processes.get_mut(&worker) else { return };
+                process.read_waits = false;
+                let most = process.outbox.len() as u64;
+                for _ in 0..self.random.between(1..=most.max(1)) {
+                    if !self.hand_in(worker) {
+                        break;
+                    }
+                    if self.random.chance(30) {
+                        self.drain();
+                    }
+                }
+                self.publish(worker);
+            }
+            Event::Exited(worker) => self.exit(worker),
+        }
+        self.wake_all();
+    }
+
+    // ── JavaScript on the parent's side ──
+
+    fn open(&mut self, at: usize) {
+        let plan = self.plans[at].clone();
+        let id = self.engine.handle_open(plan.config);
+        self.engine.calls.get_mut(&id).unwrap().start_numbering_at(self.first_sequence);
+        let items = (0..plan.items).map(|_| Item { bytes: self.random.between(0..=60) as u32, ..Item::default() });
+        let call = SimCall {
+            items: items.collect(),
+            chunks: Vec::new(),
+            buffer: Vec::new(),
+            pulled: 0,
+            source_ready: self.now,
+            source_ended: false,
+            js_waits: false,
+            delivered: VecDeque::new(),
+            consumed: 0,
+            next: 0,
+            delivered_count: 0,
+            handed_count: 0,
+            in_window: 0,
+            window_bytes: 0,
+            may_stop: false,
+            stopping: None,
+            stop_delivered: false,
+            cancelled: false,
+            hard_since: None,
+            failed: false,
+            sealed: false,
+            finished: false,
+            plan,
+        };
+        if let Some((delay, how)) = call.plan.cancel {
+            self.after(delay, Event::Cancel(id, how));
+        }
+        self.calls.insert(id, call);
+        self.opened += 1;
+        if self.opened == self.plans.len() && self.random.chance(50) {
+            let delay = self.random.between(0..=10_000);
+            self.after(delay, Event::Close);
+        }
+    }
+
+    fn cancel(&mut self, id: CallId, how: Cancel) {
+        let call = self.calls.get_mut(&id).unwrap();
+        if !call.finished {
+            self.seen.cancelled += 1;
+            call.cancelled = true;
+            if how == Cancel::Hard {
+                call.hard_since.get_or_insert(self.now);
+            }
+        }
+        self.engine.handle_cancel(id, how, self.now);
+    }
+
+    fn step_js(&mut self, id: CallId) {
+        let mut progress = self.consume(id);
+        let call = self.calls.get_mut(&id).unwrap();
+        if call.is_ending() || call.finished {
+            return;
+        }
+        if let Consumer::Breaks(most) = call.plan.consumer
+            && call.consumed >= most
+        {
+            return self.cancel(id, Cancel::Soft);
+        }
+        progress |= self.pull(id);
+        progress |= self.submit(id);
+        let call = self.calls.get_mut(&id).unwrap();
+        if call.pulled == call.items.len() && call.buffer.is_empty() && !call.source_ended {
+            call.source_ended = true;
+            self.engine.handle_source_end(id);
+        }
+        if progress {
+            self.wake(id, 50);
+        }
+    }
+
+    fn consume(&mut self, id: CallId) -> bool {
+        let call = self.calls.get_mut(&id).unwrap();
+        let there = call.delivered.len();
+        let count = match call.plan.consumer {
+            Consumer::Greedy => there,
+            Consumer::Slow => self.random.between(0..=2.min(there as u64)) as usize,
+            Consumer::Stalls(most) | Consumer::Breaks(most) => there.min(most - call.consumed.min(most)),
+        };
+        let bytes = call.delivered.drain(..count).map(u64::from).sum();
+        call.consumed += count;
+        call.in_window -= count as u32;
+        call.window_bytes -= bytes;
+        if count > 0 {
+            self.engine.handle_consumed(id, count as u32, bytes);
+        }
+        if self.calls[&id].plan.consumer == Consumer::Slow && there > 0 {
+            self.wake(id, 2_000);
+        }
+        count > 0
+    }
+
+    /// Pulls the source, only on credit.
+    fn pull(&mut self, id: CallId) -> bool {
+        let credit = self.engine.poll_credit(id);
+        let call = self.calls.get_mut(&id).unwrap();
+        if credit.chunk > 0 {
+            call.check_credit(credit, self.config.size);
+        }
+        let mut pulled = 0;
+        let mut bytes: u64 = call.buffer.iter().map(|bytes| u64::from(*bytes)).sum();
+        while call.pulled < call.items.len()
+            && call.source_ready <= self.now
+            && (call.buffer.len() as u32) < credit.items
+            && bytes < credit.bytes
+        {
+            let size = call.items[call.pulled].bytes;
+            bytes += u64::from(size);
+            call.buffer.push(size);
+            call.pulled += 1;
+            pulled += 1;
+            if call.plan.source_micros > 0 {
+                call.source_ready = self.now + self.random.below(2 * call.plan.source_micros + 1);
+            }
+        }
+        if call.source_ready > self.now && !call.js_waits {
+            call.js_waits = true;
+            let delay = call.source_ready - self.now;
+            self.after(delay, Event::Js(id));
+        }
+        pulled > 0
+    }
+
+    /// Hands full chunks to the engine, and partial ones where a worker has nothing to do.
+    fn submit(&mut self, id: CallId) -> bool {
+        let mut progress = false;
+        loop {
+            let credit = self.engine.poll_credit(id);
+            if credit.chunk == 0 {
+                // The call has ended, and we shall hear of it.
+                return progress;
+            }
+            let call = self.calls.get_mut(&id).unwrap();
+            let ended = call.pulled == call.items.len();
+            let full = call.buffer.len() as u32 >= credit.chunk;
+            if call.buffer.is_empty() || !(full || credit.hungry || ended) {
+                return progress;
+            }
+            let count = call.buffer.len().min(credit.chunk as usize);
+            let sizes: Vec<u32> = call.buffer.drain(..count).collect();
+            let chunk = self.engine.handle_chunk(id, &sizes, self.now);
+            if call.is_ending() || (chunk.is_none() && call.may_stop) {
+                assert_eq!(chunk, None, "a call that has ended takes a chunk");
+                return progress;
+            }
+            let sequence = self.first_sequence.wrapping_add(call.chunks.len() as u32);
+            assert_eq!(chunk, Some(ChunkId { call: id, sequence }), "the number of a chunk");
+            let first = call.chunks.last().map_or(0, |(first, items, _)| first + *items as usize);
+            call.chunks.push((first, count as u32, false));
+            call.in_window += count as u32;
+            call.window_bytes += sizes.iter().map(|bytes| u64::from(*bytes)).sum::<u64>();
+            progress = true;
+        }
+    }
+
+    fn wake_all(&mut self) {
+        let calls: Vec<CallId> = self.calls.iter().filter(|(_, call)| !call.finished).map(|(id, _)| *id).collect();
+        for id in calls {
+            self.wake(id, 50);
+        }
+        let over = self.opened == self.plans.len() && self.calls.values().all(|call| call.finished);
+        let close_waits = self.closing || self.events.values().any(|event| matches!(event, Event::Close));
+        if over && !close_waits {
+            self.after(100, Event::Close);
+        }
+    }
+
+    fn wake(&mut self, id: CallId, within: u64) {
+        let call = self.calls.get_mut(&id).unwrap();
+        if !std::mem::replace(&mut call.js_waits, true) {
+            let delay = self.random.below(within);
+            self.after(delay, Event::Js(id));
+        }
+    }
+
+    // ── The owner: performs actions ──
+
+    fn drain(&mut self) {
+        while let Some(action) = self.engine.poll_action() {
+            self.note(|| format!("    {action:?}"));
+            self.perform(action);
+        }
+        for call in self.calls.values_mut() {
+            call.sealed |= call.is_ending();
+        }
+        self.check_drained();
+    }
+
+    fn perform(&mut self, action: Action) {
+        match action {
+            Action::Spawn { worker } => self.spawn(worker),
+            Action::Dispatch { worker, cell, chunk, start, end } => self.dispatch(worker, cell, chunk, start..end),
+            Action::TakeBack { worker, cell, items, most } => {
+                let process = self.processes.get_mut(&worker).expect("a worker that is there");
+                let before = process.words[usize::from(cell)];
+                let end = take_back(&mut process.words[usize::from(cell)], items, most);
+                self.seen.taken_back += u64::from((before >> 16).saturating_sub(end));
+                self.note(|| format!("      taken back from {end}"));
+                self.engine.handle_taken_back(worker, cell, end, self.now);
+            }
+            Action::Abort { worker, call } => self.abort(worker, call),
+            Action::Forget { worker, call } => {
+                let process = self.processes.get_mut(&worker).expect("a worker that is there");
+                assert!(process.heard_of.remove(&call), "forgets a call it has not heard of");
+                assert!(self.calls[&call].finished || self.calls[&call].is_over(), "forgets a call that goes on");
+                let held = process.inbox.iter().any(|cell| process.parts[cell].chunk.call == call);
+                assert!(!held || process.hostile || process.state == State::Dead, "forgets a call that it still holds");
+            }
+            Action::Kill { worker } => self.kill(worker),
+            Action::Retire { worker } => {
+                let process = self.processes.get_mut(&worker).expect("a worker that is there");
+                assert!(!std::mem::replace(&mut process.retiring, true), "retired twice");
+                assert!(self.closing, "retired while the pool is open");
+                if process.state == State::Idle {
+                    self.after(10, Event::Step(worker, self.processes[&worker].epoch));
+                }
+            }
+            Action::Lost { worker, chunk, item } => self.lose(worker, chunk, item),
+            Action::Deliver { chunk, item } => self.deliver(chunk, item),
+            Action::Stopping { chunk, item } => {
+                let index = self.index(chunk, item);
+                let call = self.calls.get_mut(&chunk.call).unwrap();
+                assert!(call.plan.config.stop_on_error && call.stopping.is_none() && !call.finished);
+                assert!(call.may_stop, "stops without an error");
+                call.stopping = Some(index);
+                self.seen.stopped += 1;
+            }
+            Action::Failed { call, failure: Failure::Start(worker) } => {
+                let call = self.calls.get_mut(&call).unwrap();
+                assert!(!call.failed && !call.finished && !call.cancelled);
+                assert!(self.barren.contains(&worker), "worker {worker} was no failed start");
+                call.failed = true;
+                self.seen.failed += 1;
+            }
+            Action::Release { chunk } => self.release(chunk),
+            Action::Finished { call } => self.finish(call),
+            Action::Closed => {
+                assert!(self.closing && !self.closed, "closed twice, or unasked");
+                assert!(self.processes.is_empty(), "closed with workers left");
+                assert!(self.calls.values().all(|call| call.finished), "closed before a call had finished");
+                self.closed = true;
+            }
+        }
+    }
+
+    fn spawn(&mut self, worker: WorkerId) {
+        self.spawns += 1;
+        // Invariant 3: never more workers than the pool's size.
+        assert!((self.processes.len() as u32) < self.config.size, "more workers than the pool has");
+        let crash = self.random.chance(self.mood.crashes).then(|| {
+            let items = if self.mood.barren { 0 } else { self.random.between(0..=20) as u32 };
+            (items, self.random.pick(&[CrashAt::Running, CrashAt::Running, CrashAt::Between, CrashAt::Idle]))
+        });
+        let process = Process {
+            state: State::Starting,
+            epoch: 0,
+            words: [self.random.next() as u32; CELLS],
+            parts: BTreeMap::new(),
+            inbox: VecDeque::new(),
+            outbox: VecDeque::new(),
+            read_waits: false,
+            heard_of: BTreeSet::new(),
+            aborted: BTreeSet::new(),
+            crash_in: crash,
+            retiring: false,
+            hostile: self.random.chance(self.mood.hostile),
+            since: self.now,
+            done_any: false,
+        };
+        assert!(self.processes.insert(worker, process).is_none(), "a worker's number used twice");
+        let delay = self.random.between(100..=40_000);
+        self.after(delay, Event::Started(worker));
+    }
+
+    fn dispatch(&mut self, worker: WorkerId, cell: u8, chunk: ChunkId, items: std::ops::Range<u32>) {
+        let first = self.index(chunk, items.start);
+        let at = chunk.sequence.wrapping_sub(self.first_sequence) as usize;
+        let call = &self.calls[&chunk.call];
+        // Invariants 2 and 5: nothing of a call that ends is started, and nothing of a chunk that was let go.
+        assert!(!call.sealed && !call.failed && call.stopping.is_none() && !call.finished, "a part of an ended call");
+        assert!(call.cancelled || !call.chunks[at].2, "a part of a released chunk");
+        assert!(!items.is_empty() && items.end <= call.chunks[at].1);
+        for index in first..first + items.len() {
+            let item = &call.items[index];
+            assert!(!item.ended && !item.crashed, "item {index} runs again");
+            assert_eq!(item.claimed_in, None, "item {index} is sent while it runs");
+        }
+        let process = self.processes.get_mut(&worker).expect("a worker that is there");
+        assert_ne!(process.state, State::Starting, "a part for a worker that starts");
+        let part = SimPart { chunk, start: items.start, items: items.len() as u32, arrived: self.now, begun: None };
+        assert!(process.parts.insert(cell, part).is_none(), "cell {cell} is in use");
+        process.heard_of.insert(chunk.call);
+        process.words[usize::from(cell)] = part.items << 16;
+        process.inbox.push_back(cell);
+        if process.state == State::Idle {
+            let (delay, epoch) = (self.random.between(1..=50), process.epoch);
+            self.after(delay, Event::Step(worker, epoch));
+        }
+    }
+
+    fn abort(&mut self, worker: WorkerId, call: CallId) {
+        let process = self.processes.get_mut(&worker).expect("a worker that is there");
+        assert!(process.heard_of.contains(&call), "aborts a call that the worker does not know");
+        let ending = &self.calls[&call];
+        assert!(ending.is_ending(), "aborts a call that goes on");
+        process.aborted.insert(call);
+        if let State::Running { call: running, obeys: true, .. } = process.state
+            && running == call
+        {
+            process.epoch += 1;
+            let (delay, epoch) = (self.random.between(1..=200), process.epoch);
+            self.after(delay, Event::Step(worker, epoch));
+        }
+    }
+
+    fn kill(&mut self, worker: WorkerId) {
+        let process = &self.processes[&worker];
+        // Only for an item of a call that was cancelled hard and had its time; as far as the parent knows it runs.
+        let due = process.parts.values().any(|part| {
+            let call = &self.calls[&part.chunk.call];
+            call.hard_since.is_some_and(|since| since + self.config.grace <= self.now)
+                && self.part_indexes(part).any(|index| call.items[index].claimed_in == Some(worker))
+        });
+        assert!(due || process.hostile, "worker {worker} is killed for nothing");
+        self.seen.kills += 1;
+        let delay = self.random.between(0..=100);
+        self.after(delay, Event::Killed(worker));
+    }
+
+    fn deliver(&mut self, chunk: ChunkId, number: u32) {
+        let index = self.index(chunk, number);
+        let at = chunk.sequence.wrapping_sub(self.first_sequence) as usize;
+        let call = self.calls.get_mut(&chunk.call).unwrap();
+        assert!(!call.finished && !call.failed, "delivered after the end");
+        assert!(!call.stop_delivered, "delivered after the error that stops the call");
+        assert!(!call.chunks[at].2, "delivered from a released chunk");
+        let item = &mut call.items[index];
+        // Invariant 1: once, and what the worker has said; lost only where it ran in a worker that died.
+        assert!(!std::mem::replace(&mut item.delivered, true), "item {index} is delivered twice");
+        let Some((status, bytes)) = item.handed else { panic!("item {index} has no outcome") };
+        let stops = call.plan.config.stop_on_error && matches!(status, Status::Error | Status::Lost);
+        if stops {
+            assert_eq!(call.stopping, Some(index), "not the error that was announced");
+            call.stop_delivered = true;
+        }
+        // Invariant 2: in order; the error that stops the call comes in the place of what will have no outcome.
+        if call.plan.config.ordered && !(stops && index > call.next) {
+            assert_eq!(index, call.next, "out of order");
+        } else if call.plan.config.ordered {
+            let head = &call.items[call.next];
+            assert_eq!(head.claimed_in, None, "the error overtakes item {}, which runs", call.next);
+            assert!(head.handed.is_none(), "the error overtakes a result");
+        }
+        call.next += 1;
+        call.delivered_count += 1;
+        call.delivered.push_back(bytes);
+        self.seen.items += 1;
+    }
+
+    fn lose(&mut self, worker: WorkerId, chunk: ChunkId, number: u32) {
+        let index = self.index(chunk, number);
+        let call = self.calls.get_mut(&chunk.call).unwrap();
+        let item = &mut call.items[index];
+        assert!(!item.ended && item.handed.is_none(), "finished item {index} is lost");
+        // Invariant 6: only what ran when its worker died by itself.
+        assert_eq!(item.lost_in, Some(worker), "item {index} did not run in worker {worker} when that died");
+        item.handed = Some((Status::Lost, 0));
+        item.ended = true;
+        call.handed_count += 1;
+        call.window_bytes -= u64::from(item.bytes);
+        self.seen.lost += 1;
+    }
+
+    fn release(&mut self, chunk: ChunkId) {
+        let at = chunk.sequence.wrapping_sub(self.first_sequence) as usize;
+        let held = self.processes.values().any(|process| {
+            process.parts.iter().any(|(cell, part)| {
+                part.chunk == chunk && !process.hostile && process.words[usize::from(*cell)] >> 16 > 0
+            })
+        });
+        let call = self.calls.get_mut(&chunk.call).unwrap();
+        let (first, items, released) = &mut call.chunks[at];
+        assert!(!std::mem::replace(released, true), "released twice");
+        assert!(!call.finished, "released after the end");
+        if !call.cancelled && !call.failed && !call.stop_delivered {
+            let all = call.items[*first..*first + *items as usize].iter().all(|item| item.delivered);
+            assert!(all, "released with items left");
+            assert!(!held, "released while a worker holds a part of it");
+        }
+    }
+
+    fn finish(&mut self, id: CallId) {
+        let call = self.calls.get_mut(&id).unwrap();
+        assert!(!std::mem::replace(&mut call.finished, true), "finished twice");
+        assert!(call.chunks.iter().all(|(_, _, released)| *released), "finished with chunks left");
+        if let Some(running) = call.items.iter().position(|item| item.claimed_in.is_some()) {
+            panic!("finished while item {running} runs");
+        }
+        if !call.cancelled && !call.failed && !call.stop_delivered {
+            assert!(call.source_ended, "finished before its source");
+            assert!(call.items.iter().all(|item| item.delivered), "finished with items left");
+        }
+    }
+
+    /// Hands one record in; false if there is none.
+    fn hand_in(&mut self, worker: WorkerId) -> bool {
+        let process = self.processes.get_mut(&worker).unwrap();
+        let Some(record) = process.outbox.pop_front() else { return false };
+        let hostile = process.hostile;
+        let text = if self.trace { format!("    {worker} says {record:?}") } else { String::new() };
+        self.note(|| text);
+        let answer = match record {
+            Record::Ready => self.engine.handle_ready(worker, self.now),
+            Record::Outcome { cell, item, status, bytes } => self.hand_in_outcome(worker, cell, item, status, bytes),
+            Record::Done { cell, micros } => {
+                let answer = self.engine.handle_chunk_done(worker, cell, micros, self.now);
+                if answer.is_ok() {
+                    self.processes.get_mut(&worker).unwrap().parts.remove(&cell);
+                }
+                answer
+            }
+        };
+        if answer.is_err() {
+            assert!(hostile, "an honest worker's {record:?} is a violation");
+            self.seen.violations += 1;
+            self.die(worker);
+        }
+        true
+    }
+
+    fn hand_in_outcome(
+        &mut self,
+        worker: WorkerId,
+        cell: u8,
+        number: u32,
+        status: Status,
+        bytes: u32,
+    ) -> Result<(), super::Violation> {
+        let answer = self.engine.handle_outcome(worker, cell, number, status, bytes)?;
+        let process = self.processes.get_mut(&worker).unwrap();
+        process.done_any = true;
+        let part = process.parts[&cell];
+        let index = self.index(part.chunk, part.start + number);
+        let call = self.calls.get_mut(&part.chunk.call).unwrap();
+        let item = &mut call.items[index];
+        assert!(!item.ended, "item {index} ended twice");
+        item.ended = true;
+        item.claimed_in = None;
+        let is_error = status == Status::Error;
+        if let Some(place) = answer {
+            assert_eq!(place, (part.chunk, part.start + number), "another item");
+            assert!(!call.cancelled && !call.failed, "an outcome that nobody wants");
+            item.handed = Some((status, bytes));
+            call.handed_count += 1;
+            call.window_bytes = call.window_bytes - u64::from(item.bytes) + u64::from(bytes);
+        } else {
+            assert!(call.is_ending() || call.may_stop, "the outcome of item {index} is refused");
+        }
+        call.may_stop |= is_error && call.plan.config.stop_on_error;
+        Ok(())
+    }
+
+    // ── The worker processes ──
+
+    fn start(&mut self, worker: WorkerId) {
+        if self.processes.get(&worker).is_none_or(|process| process.state == State::Dead) {
+            return;
+        }
+        if self.random.chance(self.mood.fails_to_start) {
+            return self.die(worker);
+        }
+        let process = self.processes.get_mut(&worker).unwrap();
+        process.state = State::Idle;
+        process.since = self.now;
+        process.outbox.push_back(Record::Ready);
+        let crash = process.crash_in;
+        let epoch = process.epoch;
+        self.publish(worker);
+        if crash.is_some_and(|(items, at)| items == 0 && at == CrashAt::Idle) {
+            let delay = self.random.between(0..=500);
+            self.after(delay, Event::Crash(worker, epoch));
+        }
+        self.after(1, Event::Step(worker, epoch));
+    }
+
+    /// Ends the running item, if there is one, and looks for the next.
+    fn step_worker(&mut self, worker: WorkerId) {
+        let process = self.processes.get_mut(&worker).unwrap();
+        match process.state {
+            State::Starting | State::Dead => return,
+            State::Idle => {
+                if process.inbox.is_empty() {
+                    if process.retiring {
+                        self.die(worker);
+                    }
+                    return;
+                }
+            }
+            State::Running { cell, item, call, .. } => {
+                let aborted = process.aborted.contains(&call);
+                let plan = &self.calls[&call].plan;
+                let status = if self.random.chance(if aborted { 50 } else { plan.errors }) {
+                    Status::Error
+                } else if self.random.chance(10) {
+                    Status::Skipped
+                } else {
+                    Status::Value
+                };
+                let bytes = self.random.between(0..=80) as u32;
+                process.outbox.push_back(Record::Outcome { cell, item, status, bytes });
+                process.state = State::Between;
+                self.publish(worker);
+            }
+            State::Between => {}
+        }
+        if self.processes[&worker].hostile && self.random.chance(10) {
+            self.misbehave(worker);
+        }
+        if matches!(self.processes[&worker].crash_in, Some((0, CrashAt::Between))) {
+            return self.die(worker);
+        }
+        self.claim_next(worker);
+    }
+
+    fn claim_next(&mut self, worker: WorkerId) {
+        let now = self.now;
+        let process = self.processes.get_mut(&worker).unwrap();
+        process.epoch += 1;
+        while let Some(&cell) = process.inbox.front() {
+            let Some(part) = process.parts.get_mut(&cell) else {
+                assert!(process.hostile);
+                process.inbox.pop_front();
+                continue;
+            };
+            let begun = *part.begun.get_or_insert(now);
+            if let Some(item) = claim(&mut process.words[usize::from(cell)]) {
+                return self.run_item(worker, cell, item);
+            }
+            process.inbox.pop_front();
+            process.outbox.push_back(Record::Done { cell, micros: (now - begun) as u32 });
+        }
+        process.state = State::Idle;
+        process.since = now;
+        let (crashes, epoch, retiring) =
+            (matches!(process.crash_in, Some((0, CrashAt::Idle))), process.epoch, process.retiring);
+        self.publish(worker);
+        if crashes {
+            let delay = self.random.between(0..=500);
+            self.after(delay, Event::Crash(worker, epoch));
+        } else if retiring {
+            self.die(worker);
+        }
+    }
+
+    fn run_item(&mut self, worker: WorkerId, cell: u8, number: u32) {
+        let process = &self.processes[&worker];
+        let part = process.parts[&cell];
+        let id = part.chunk.call;
+        if process.hostile && part.start + number >= self.chunk_items(part.chunk) {
+            return self.die(worker);
+        }
+        let index = self.index(part.chunk, part.start + number);
+        if !process.hostile {
+            self.check_start(worker, id, index);
+        }
+        let call = self.calls.get_mut(&id).unwrap();
+        let item = &mut call.items[index];
+        if !item.ended {
+            item.claimed_in = Some(worker);
+        }
+        let hangs = call.plan.hangs && self.random.chance(20);
+        let ignores = hangs && matches!(call.plan.cancel, Some((_, Cancel::Hard))) && self.random.chance(50);
+        let obeys = !ignores && (hangs || self.random.chance(50));
+        let micros = if self.random.below(1000) < self.mood.slow_items {
+            self.random.between(10_000..=10_000_000)
+        } else {
+            self.random.between(0..=2 * self.mood.item_micros)
+        };
+        let process = self.processes.get_mut(&worker).unwrap();
+        process.state = State::Running { cell, item: number, call: id, index, hangs, obeys };
+        process.since = self.now;
+        let epoch = process.epoch;
+        let crashes = match &mut process.crash_in {
+            Some((0, at)) => *at == CrashAt::Running,
+            Some((items, _)) => {
+                *items -= 1;
+                false
+            }
+            None => false,
+        };
+        if crashes {
+            let delay = self.random.between(0..=micros);
+            self.after(delay, Event::Crash(worker, epoch));
+        } else if !hangs || (obeys && self.processes[&worker].aborted.contains(&id)) {
+            self.after(micros, Event::Step(worker, epoch));
+        }
+    }
+
+    /// Writes what no honest worker would.
+    fn misbehave(&mut self, worker: WorkerId) {
+        let word = self.random.next() as u32;
+        let (cell, item) = (self.random.below(CELLS as u64 + 4) as u8, self.random.below(70) as u32);
+        let process = self.processes.get_mut(&worker).unwrap();
+        match self.random.below(5) {
+            0 => process.words[usize::from(cell) % CELLS] = word,
+            1 => process.outbox.push_back(Record::Ready),
+            2 => process.outbox.push_back(Record::Done { cell, micros: word }),
+            3 => process.outbox.push_back(Record::Outcome { cell, item: word, status: Status::Value, bytes: word }),
+            _ => process.outbox.push_back(Record::Outcome { cell, item, status: Status::Value, bytes: item }),
+        }
+        self.publish(worker);
+    }
+
+    /// The parent will look at the process's records some time.
+    fn publish(&mut self, worker: WorkerId) {
+        let process = self.processes.get_mut(&worker).unwrap();
+        if process.outbox.is_empty() || std::mem::replace(&mut process.read_waits, true) {
+            return;
+        }
+        let delay = if self.random.chance(5) { self.random.between(0..=5_000) } else { self.random.between(0..=60) };
+        self.after(delay, Event::Read(worker));
+    }
+
+    fn die(&mut self, worker: WorkerId) {
+        let Some(process) = self.processes.get_mut(&worker) else { return };
+        if process.state == State::Dead {
+            return;
+        }
+        if process.state == State::Starting || !process.done_any {
+            self.barren.insert(worker);
+        }
+        process.state = State::Dead;
+        process.epoch += 1;
+        let delay = self.random.between(0..=500);
+        self.after(delay, Event::Exited(worker));
+    }
+
+    fn exit(&mut self, worker: WorkerId) {
+        while self.hand_in(worker) {}
+        let condemned = self.engine.workers[&worker].is_condemned();
+        let process = &self.processes[&worker];
+        let words = process.words;
+        let hostile = process.hostile;
+        let parts: Vec<SimPart> = process.parts.values().copied().collect();
+        for part in parts {
+            let indexes: Vec<usize> = self.part_indexes(&part).collect();
+            let call = self.calls.get_mut(&part.chunk.call).unwrap();
+            for index in indexes {
+                let item = &mut call.items[index];
+                let claimed = item.claimed_in == Some(worker);
+                // Invariant 6: charged to the item that ran, and to no other; not where we killed the worker.
+                if hostile && !item.ended {
+                    item.lost_in = Some(worker);
+                    call.may_stop |= call.plan.config.stop_on_error;
+                } else if claimed && !condemned {
+                    item.lost_in = Some(worker);
+                    item.crashed = true;
+                    call.may_stop |= call.plan.config.stop_on_error;
+                } else if claimed {
+                    self.seen.ran_again += 1;
+                }
+                if claimed {
+                    item.claimed_in = None;
+                }
+            }
+        }
+        self.processes.remove(&worker);
+        let claimed = |cell: u8, items: u32| claimed(words[usize::from(cell)], items);
+        self.engine.handle_exit(worker, claimed, self.now);
+    }
+
+    // ── What must hold ──
+
+    /// An item is about to run.
+    fn check_start(&self, worker: WorkerId, id: CallId, index: usize) {
+        let call = &self.calls[&id];
+        let item = &call.items[index];
+        assert!(!item.ended, "finished item {index} runs again");
+        assert!(!item.crashed, "item {index}, which crashed a worker, runs again");
+        assert_eq!(item.claimed_in, None, "item {index} runs twice at once");
+        // Invariants 2 and 5.
+        assert!(!call.sealed && !call.finished, "item {index} of an ended call starts");
+        // Invariant 3.
+        let others = self.processes.iter().filter(|(other, process)| {
+            **other != worker && matches!(process.state, State::Running { call, .. } if call == id)
+        });
+        let most = call.plan.config.concurrency as usize;
+        assert!(others.count() < most, "more than {most} workers run call {id}");
+    }
+
+    /// All actions are performed: is everything under way that could be?
+    fn check_drained(&self) {
+        for (id, call) in self.calls.iter().filter(|(_, call)| !call.is_ending() && !call.finished && !call.may_stop) {
+            // What has ended and has its turn is delivered.
+            if call.plan.config.ordered {
+                let head = call.items.get(call.next);
+                assert!(head.is_none_or(|item| item.handed.is_none()), "an outcome is held");
+            } else {
+                assert!(call.delivered_count >= call.handed_count, "an outcome is held");
+            }
+            // Memory does not grow with the source: only chunks that are not released are remembered.
+            let live = call.chunks.iter().filter(|(_, _, released)| !released).count();
+            assert_eq!(self.engine.calls[id].live_chunks(), live, "chunks that the engine remembers");
+            // No part waits while an idle worker could take it.
+            let engine_call = &self.engine.calls[id];
+            let holders = self.engine.workers.values().filter(|worker| worker.runs(*id)).count();
+            let idle = self.engine.workers.values().any(super::worker::Worker::is_idle);
+            let may_spread = holders < call.plan.config.concurrency as usize;
+            assert!(!(idle && may_spread && engine_call.has_queued()), "a part waits while a worker is idle");
+        }
+    }
+
+    /// Time passes, and nothing happens in between.
+    fn pass_to(&mut self, later: Micros) {
+        self.now = later;
+        let lately = later.saturating_sub(PATIENCE);
+        for (worker, process) in &self.processes {
+            if let State::Running { call, hangs, obeys, .. } = process.state {
+                let hard = self.calls[&call].hard_since;
+                let overdue = hard.is_some_and(|since| since + self.config.grace + PATIENCE < later);
+                assert!(!(overdue && hangs && !obeys), "worker {worker} outlives a hard cancel");
+            }
+            if matches!(process.state, State::Dead | State::Starting) || process.hostile {
+                continue;
+            }
+            for (at, cell) in process.inbox.iter().enumerate() {
+                let part = &process.parts[cell];
+                let call = &self.calls[&part.chunk.call];
+                let word = process.words[usize::from(*cell)];
+                if word & 0xffff >= word >> 16 || part.arrived > lately || process.since > lately || call.is_ending() {
+                    continue;
+                }
+                // This part has waited behind one item for long. It can move if its call may spread, or is not run here.
+                let runs_it = matches!(process.state, State::Running { call, .. } if call == part.chunk.call);
+                let holders = self.engine.workers.values().filter(|worker| worker.runs(part.chunk.call)).count();
+                if runs_it && holders >= call.plan.config.concurrency as usize {
+                    continue;
+                }
+                let mut others = self.processes.iter().filter(|(other, _)| *other != worker);
+                let idle = others.clone().any(|(_, other)| {
+                    other.state == State::Idle
+                        && other.inbox.is_empty()
+                        && other.outbox.is_empty()
+                        && other.since <= lately
+                });
+                assert!(!idle, "an idle worker leaves cell {cell} to worker {worker}");
+                let working = others.any(|(_, other)| matches!(other.state, State::Running { .. }) && !other.hostile);
+                assert!(!working || at == 0, "cell {cell} waits for one item of worker {worker}");
+            }
+        }
+    }
+
+    fn check_end(&self) {
+        assert!(self.calls.len() == self.plans.len() && self.calls.values().all(|call| call.finished));
+        assert!(self.engine.poll_timeout().is_none());
+        // No spawn loop: where no worker ever does anything, each call can try its luck a bounded number of times.
+        let hopeless = self.mood.fails_to_start == 100;
+        let tries = self.plans.len() as u64 + self.warm_ups;
+        let most = tries * u64::from(self.config.size + MAX_BARREN_DEATHS);
+        assert!(!hopeless || self.spawns <= most, "{} workers started, none of which could work", self.spawns);
+        let charged = self.seen.items + self.seen.ran_again + self.seen.kills;
+        assert!(self.spawns <= most + charged * 3 + 20, "{} workers started for {charged} items", self.spawns);
+    }
+
+    // ── Odds and ends ──
+
+    fn after(&mut self, delay: Micros, event: Event) {
+        self.scheduled += 1;
+        self.events.insert((self.now + delay, self.scheduled), event);
+    }
+
+    fn index(&self, chunk: ChunkId, item: u32) -> usize {
+        let at = chunk.sequence.wrapping_sub(self.first_sequence) as usize;
+        let (first, items, _) = self.calls[&chunk.call].chunks[at];
+        assert!(item < items, "item {item} of a chunk of {items}");
+        first + item as usize
+    }
+
+    fn chunk_items(&self, chunk: ChunkId) -> u32 {
+        self.calls[&chunk.call].chunks[chunk.sequence.wrapping_sub(self.first_sequence) as usize].1
+    }
+
+    fn part_indexes(&self, part: &SimPart) -> std::ops::Range<usize> {
+        let first = self.index(part.chunk, part.start);
+        first..first + part.items as usize
+    }
+
+    fn note(&mut self, text: impl FnOnce() -> String) {
+        if self.trace {
+            let now = self.now;
+            writeln!(self.log, "{now:>9} {}", text()).unwrap();
+        }
+    }
+
+    fn dump(&self) -> String {
+        let mut text = format!("at {}: {:?} {:?}\n{:#?}\n", self.now, self.config, self.mood, self.plans);
+        for (id, process) in &self.processes {
+            writeln!(text, "worker {id}: {process:?}").unwrap();
+        }
+        for (id, call) in &self.calls {
+            let left: Vec<_> = call.items.iter().enumerate().filter(|(_, item)| !item.delivered).take(5).collect();
+            writeln!(
+                text,
+                "call {id}: {}/{} pulled, {} buffered, {} in window, {} bytes, ended {}, stopping {:?} {}, cancelled {}, \
+                 failed {}, finished {}; left: {left:?}; credit {:?}",
+                call.pulled,
+                call.items.len(),
+                call.buffer.len(),
+                call.in_window,
+                call.window_bytes,
+                call.source_ended,
+                call.stopping,
+                call.stop_delivered,
+                call.cancelled,
+                call.failed,
+                call.finished,
+                self.engine.poll_credit(*id),
+            )
+            .unwrap();
+        }
+        writeln!(text, "{:#?}", self.engine).unwrap();
+        text
+    }
+}
+
+impl SimCall {
+    /// Nothing of it may start any more, as far as the owner has been told.
+    fn is_ending(&self) -> bool {
+        self.cancelled || self.failed || self.stopping.is_some()
+    }
+
+    fn is_over(&self) -> bool {
+        self.is_ending() || (self.source_ended && self.items.iter().all(|item| item.delivered))
+    }
+
+    /// Invariant 3: window and bytes, counted here on our own.
+    fn check_credit(&self, credit: super::Credit, size: u32) {
+        if self.may_stop || self.source_ended {
+            return;
+        }
+        let slots = self.plan.config.concurrency.min(size);
+        let most = match self.plan.config.window {
+            Some(window) => window,
+            None => MAX_AUTO_WINDOW.min(2 * slots * credit.chunk).max(2 * slots),
+        };
+        assert_eq!(credit.items, most.saturating_sub(self.in_window), "credit of a window of {most}");
+        let bytes = self.plan.config.max_bytes.saturating_sub(self.window_bytes);
+        assert_eq!(credit.bytes, bytes, "credit in bytes");
+        assert!(credit.chunk >= 1 && credit.chunk <= most, "a chunk of {} in a window of {most}", credit.chunk);
+    }
+}
+
+impl Plan {
+    fn draw(random: &mut Random) -> Self {
+        let concurrency = random.between(1..=6) as u32;
+        let window = random.chance(40).then(|| random.between(1..=40) as u32);
+        let config = CallConfig {
+            ordered: random.chance(60),
+            stop_on_error: random.chance(60),
+            concurrency,
+            window,
+            max_bytes: random.pick(&[1, 100, 2_000, 1 << 26]),
+            chunk: random.chance(40).then(|| random.between(1..=50) as u32),
+        };
+        let items = match random.below(20) {
+            0 => 0,
+            1 => random.between(0..=600),
+            _ => random.between(1..=60),
+        } as usize;
+        let cancel = random.chance(35).then(|| {
+            let delay = random.pick(&[0, 200, 2_000, 20_000, 100_000]);
+            (random.below(delay + 1), random.pick(&[Cancel::Soft, Cancel::Hard]))
+        });
+        let consumer = match random.below(10) {
+            0 if cancel.is_some() => Consumer::Stalls(random.below(10) as usize),
+            1 => Consumer::Breaks(random.below(20) as usize),
+            2..=4 => Consumer::Slow,
+            _ => Consumer::Greedy,
+        };
+        Self {
+            config,
+            items,
+            errors: random.pick(&[0, 0, 1, 10]),
+            source_micros: random.pick(&[0, 0, 5, 300]),
+            consumer,
+            cancel,
+            hangs: cancel.is_some() && random.chance(40),
+        }
+    }
+}
+
+/// As in `crates/channel/src/claim.rs`.
+fn claim(word: &mut u32) -> Option<u32> {
+    let (next, end) = (*word & 0xffff, *word >> 16);
+    *word = word.wrapping_add(1);
+    (next < end).then_some(next)
+}
+
+fn claimed(word: u32, items: u32) -> u32 {
+    (word & 0xffff).min(word >> 16).min(items)
+}
+
+fn take_back(word: &mut u32, items: u32, most: u32) -> u32 {
+    let (next, end) = (*word & 0xffff, (*word >> 16).min(items));
+    let keep = next.min(end).max(end.saturating_sub(most));
+    *word = keep << 16 | next;
+    keep
+}
+
+/// splitmix64, by Sebastiano Vigna.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn below(&mut self, end: u64) -> u64 {
+        self.next() % end
+    }
+
+    fn between(&mut self, range: RangeInclusive<u64>) -> u64 {
+        range.start() + self.below(range.end() - range.start() + 1)
+    }
+
+    fn chance(&mut self, percent: u64) -> bool {
+        self.below(100) < percent
+    }
+
+    fn pick<T: Copy>(&mut self, of: &[T]) -> T {
+        of[self.below(of.len() as u64) as usize]
+    }
+}
+
+/// Schedules in a normal test run.
+const SEEDS: u64 = 20_000;
+/// After this long, work that could have moved to another worker should have.
+const PATIENCE: Micros = 100_000;

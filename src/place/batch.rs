@@ -1,0 +1,147 @@
+//! What goes to JavaScript in one crossing: words, then rows, then text, in one buffer. `lib/batch-reader.js` reads it.
+//!
+//! ```text
+//! u32 words · u32 rows · u32 text        lengths: words in u32s (these three included), the others in bytes
+//! sections                               in words
+//! rows                                   bytes of all entries, one behind the other
+//! text                                   likewise
+//! ```
+//!
+//! | section | words after its kind |
+//! | --- | --- |
+//! | 1 outcomes | call, count, then 5 words per entry |
+//! | 2 stopping | call, one entry |
+//! | 3 failed | call, one entry |
+//! | 4 finished | call |
+//! | 5 define | worker, shape, bytes in rows |
+//! | 6 forget | worker: nothing that it defined is needed any more |
+//! | 7 ready | worker, pid |
+//! | 8 closed | |
+//! | 9 start failed | one entry |
+//!
+//! An entry: low half of the index; status and, from bit 8 on, the high half; worker; bytes of row; bytes of text.
+//! The row of a lost item or a failed start is not a value: u32 length, JSON (see [`super::Exit`]), then the value that
+//! the worker gave as the cause, or nothing.
+
+use super::ItemSize;
+use crate::engine::{CallId, Status, WorkerId};
+
+const OUTCOMES: u32 = 1;
+const STOPPING: u32 = 2;
+const FAILED: u32 = 3;
+const FINISHED: u32 = 4;
+const DEFINE: u32 = 5;
+const FORGET: u32 = 6;
+const READY: u32 = 7;
+const CLOSED: u32 = 8;
+const START_FAILED: u32 = 9;
+
+/// An entry without its bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Head {
+    pub index: u64,
+    pub status: Status,
+    pub worker: WorkerId,
+    pub size: ItemSize,
+}
+
+/// A batch that is being filled.
+#[derive(Debug, Default)]
+pub struct Batch {
+    words: Vec<u32>,
+    rows: Vec<u8>,
+    text: Vec<u8>,
+    /// Where the count of the last section of outcomes stands, and its call, as long as it is the last section.
+    open: Option<(usize, CallId)>,
+}
+
+impl Batch {
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.words.is_empty()
+    }
+
+    pub fn outcome(&mut self, call: CallId, head: Head, row: &[u8], text: &[u8]) {
+        match self.open {
+            Some((count_at, open)) if open == call => self.words[count_at] += 1,
+            _ => {
+                self.section(&[OUTCOMES, call, 1]);
+                self.open = Some((self.words.len() - 1, call));
+            }
+        }
+        self.entry(head, row, text);
+    }
+
+    pub fn stopping(&mut self, call: CallId, head: Head, row: &[u8], text: &[u8]) {
+        self.section(&[STOPPING, call]);
+        self.entry(head, row, text);
+    }
+
+    pub fn failed(&mut self, call: CallId, head: Head, row: &[u8]) {
+        self.section(&[FAILED, call]);
+        self.entry(head, row, &[]);
+    }
+
+    pub fn start_failed(&mut self, head: Head, row: &[u8]) {
+        self.section(&[START_FAILED]);
+        self.entry(head, row, &[]);
+    }
+
+    pub fn finished(&mut self, call: CallId) {
+        self.section(&[FINISHED, call]);
+    }
+
+    pub fn define(&mut self, worker: WorkerId, id: u32, definition: &[u8]) {
+        self.section(&[DEFINE, worker, id, definition.len() as u32]);
+        self.rows.extend_from_slice(definition);
+    }
+
+    pub fn forget(&mut self, worker: WorkerId) {
+        self.section(&[FORGET, worker]);
+    }
+
+    pub fn ready(&mut self, worker: WorkerId, pid: u32) {
+        self.section(&[READY, worker, pid]);
+    }
+
+    pub fn closed(&mut self) {
+        self.section(&[CLOSED]);
+    }
+
+    /// The buffer, and an empty batch in its place.
+    pub fn take(&mut self) -> Vec<u8> {
+        let words = self.words.len() + 3;
+        let mut bytes = Vec::with_capacity(words * 4 + self.rows.len() + self.text.len());
+        for word in [words as u32, self.rows.len() as u32, self.text.len() as u32].iter().chain(&self.words) {
+            bytes.extend_from_slice(&word.to_le_bytes());
+        }
+        bytes.extend_from_slice(&self.rows);
+        bytes.extend_from_slice(&self.text);
+        self.words.clear();
+        self.open = None;
+        // What one large result needed is not kept for ever.
+        for area in [&mut self.rows, &mut self.text] {
+            area.clear();
+            area.shrink_to(256 << 10);
+        }
+        bytes
+    }
+
+    fn section(&mut self, words: &[u32]) {
+        self.open = None;
+        self.words.extend_from_slice(words);
+    }
+
+    fn entry(&mut self, head: Head, row: &[u8], text: &[u8]) {
+        let status = match head.status {
+            Status::Value => 0,
+            Status::Error => 1,
+            Status::Skipped => 2,
+            Status::Lost => 3,
+        };
+        let high = (head.index >> 32) as u32;
+        self.words.extend_from_slice(&[head.index as u32, status | high << 8, head.worker, head.size.row, head.size.text]);
+        self.rows.extend_from_slice(row);
+        self.text.extend_from_slice(text);
+    }
+}

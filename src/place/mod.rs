@@ -1,0 +1,108 @@
+//! Places: what carries chunks out. A place has workers (processes, threads); the engine decides what each of them gets.
+//!
+//! [`Pool`] binds one engine to one place. It is shared by the JavaScript thread, which submits and collects, and the
+//! supervisor thread, which sees workers end and time pass; whoever holds the lock performs what the engine asks for, so
+//! that a blocked event loop delays no kill.
+
+pub mod batch;
+pub mod native;
+pub mod pool;
+pub mod process;
+pub mod spawn;
+mod store;
+pub mod supervisor;
+pub mod watch;
+
+pub use pool::Pool;
+
+use crate::engine::{CallId, Status, WorkerId};
+
+/// A part of a chunk on its way to a worker: `count` items whose rows and texts lie one behind the other.
+#[derive(Clone, Copy, Debug)]
+pub struct Part<'a> {
+    pub call: CallId,
+    pub cell: u8,
+    /// Position of the first item in the source.
+    pub first_index: u64,
+    /// Every item has the same index (a pool's `run` calls).
+    pub fixed_index: bool,
+    /// Lengths of row and text of each item.
+    pub sizes: &'a [ItemSize],
+    pub rows: &'a [u8],
+    pub text: &'a [u8],
+}
+
+/// Bytes of one item or outcome.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ItemSize {
+    pub row: u32,
+    pub text: u32,
+}
+
+impl ItemSize {
+    #[must_use]
+    pub const fn total(self) -> u32 {
+        self.row.saturating_add(self.text)
+    }
+}
+
+/// How a worker ended.
+#[derive(Clone, Debug, Default, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Exit {
+    pub worker: WorkerId,
+    pub pid: Option<u32>,
+    /// Exit code, where it ended by itself.
+    pub exit_code: Option<i32>,
+    /// Name of the signal that ended it.
+    pub signal: Option<String>,
+    /// The end of what it wrote to stderr.
+    pub stderr: String,
+    /// Why it could not be started at all.
+    pub spawn_error: Option<String>,
+    /// What it did against the protocol, for which it was killed.
+    pub violation: Option<String>,
+    /// It had not become ready.
+    pub starting: bool,
+    /// It said itself why it cannot start, or what ended it: an encoded value.
+    #[serde(skip)]
+    pub cause: Option<Vec<u8>>,
+}
+
+/// What workers say. Bytes are written by `take`, called at most once, to wherever the receiver keeps them.
+pub trait Events {
+    fn ready(&mut self, worker: WorkerId, pid: u32) -> bool;
+    fn outcome(&mut self, worker: WorkerId, outcome: Outcome, take: &mut dyn FnMut(&mut Vec<u8>, &mut Vec<u8>)) -> bool;
+    fn chunk_done(&mut self, worker: WorkerId, cell: u8, micros: u32) -> bool;
+    fn define(&mut self, worker: WorkerId, id: u32, definition: &[u8]) -> bool;
+    /// All that it had published was handed in before. `claimed` tells how many of the items in a cell were claimed.
+    fn exit(&mut self, exit: Exit, claimed: &dyn Fn(u8, u32) -> u32);
+}
+
+/// How an item ended, without its bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Outcome {
+    pub cell: u8,
+    pub item: u32,
+    pub status: Status,
+    pub size: ItemSize,
+}
+
+/// What carries chunks out. The pool calls these as the engine asks; none of them blocks.
+pub trait Place: Send {
+    fn spawn(&mut self, worker: WorkerId);
+    fn dispatch(&mut self, worker: WorkerId, part: Part<'_>);
+    /// Takes up to `most` of the `items` in the cell back, if they are unclaimed; returns how many the worker keeps.
+    fn take_back(&mut self, worker: WorkerId, cell: u8, items: u32, most: u32) -> Option<u32>;
+    fn abort(&mut self, worker: WorkerId, call: CallId);
+    fn forget(&mut self, worker: WorkerId, call: CallId);
+    fn kill(&mut self, worker: WorkerId);
+    fn retire(&mut self, worker: WorkerId);
+    /// A shape that rows of items refer to from now on.
+    fn define(&mut self, id: u32, definition: &[u8]);
+    /// Hands over what workers have said since the last time. An event that is answered with `false` is against the
+    /// protocol: its worker is killed.
+    fn drain(&mut self, events: &mut dyn Events);
+    /// Announces that nobody looks until a doorbell rings; returns false if there is something to look at already.
+    fn sleep(&mut self) -> bool;
+}

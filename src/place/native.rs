@@ -1,0 +1,230 @@
+//! Native operations: chunks go to a rayon pool that is as large as the machine. A "worker" is a queue whose chunks run
+//! one after the other, so that the engine's limits mean the same here as for processes.
+
+use super::{Events, ItemSize, Outcome, Part, Place, Pool};
+use crate::{
+    engine::{CELLS, CallId, Status, WorkerId},
+    native::{Operation, Output},
+};
+use millrace_channel::claim;
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    panic::AssertUnwindSafe,
+    sync::{Arc, Mutex, PoisonError, Weak, atomic::AtomicU32},
+    time::Instant,
+};
+
+/// Tags of the codec (see `lib/codec.js`). A string of latin1 characters: u32 length, characters in the text.
+const LATIN1: u8 = 5;
+/// A string in UTF-8: u32 length, bytes.
+const UTF8: u8 = 6;
+/// First byte of an item's row. Any other: it has failed already on JavaScript's side, which keeps the error.
+const ITEM: u8 = 0;
+/// How long an outcome may wait for others, to share their crossing.
+const ANSWER_EVERY: std::time::Duration = std::time::Duration::from_millis(1);
+
+struct Chunk {
+    worker: WorkerId,
+    cell: u8,
+    claims: Arc<AtomicU32>,
+    sizes: Vec<ItemSize>,
+    rows: Vec<u8>,
+}
+
+enum Answer {
+    Outcome { worker: WorkerId, cell: u8, item: u32, status: Status, row: Vec<u8>, text: Vec<u8> },
+    Done { worker: WorkerId, cell: u8, micros: u32 },
+}
+
+#[derive(Default)]
+struct Queue {
+    chunks: VecDeque<Chunk>,
+    running: bool,
+}
+
+struct Worker {
+    queue: Arc<Mutex<Queue>>,
+    cells: [Arc<AtomicU32>; CELLS],
+}
+
+/// What the threads share with the place.
+struct Shared {
+    operation: Box<dyn Operation>,
+    answers: Mutex<Vec<Answer>>,
+    pool: Weak<Pool>,
+}
+
+/// The place.
+pub struct Threads {
+    shared: Arc<Shared>,
+    workers: BTreeMap<WorkerId, Worker>,
+    new: Vec<WorkerId>,
+    gone: BTreeSet<WorkerId>,
+}
+
+impl Threads {
+    #[must_use]
+    pub fn new(operation: Box<dyn Operation>, pool: Weak<Pool>) -> Self {
+        let shared = Arc::new(Shared { operation, answers: Mutex::default(), pool });
+        Self { shared, workers: BTreeMap::new(), new: Vec::new(), gone: BTreeSet::new() }
+    }
+}
+
+impl Place for Threads {
+    fn spawn(&mut self, worker: WorkerId) {
+        self.workers.insert(worker, Worker { queue: Arc::default(), cells: std::array::from_fn(|_| Arc::default()) });
+        self.new.push(worker);
+    }
+
+    fn dispatch(&mut self, id: WorkerId, part: Part<'_>) {
+        let Some(worker) = self.workers.get(&id) else { return };
+        let claims = Arc::clone(&worker.cells[usize::from(part.cell)]);
+        claim::open(&claims, part.sizes.len() as u32);
+        let chunk =
+            Chunk { worker: id, cell: part.cell, claims, sizes: part.sizes.to_vec(), rows: part.rows.to_vec() };
+        let mut queue = lock(&worker.queue);
+        queue.chunks.push_back(chunk);
+        if !std::mem::replace(&mut queue.running, true) {
+            let (queue, shared) = (Arc::clone(&worker.queue), Arc::clone(&self.shared));
+            rayon::spawn(move || run(&queue, &shared));
+        }
+    }
+
+    fn take_back(&mut self, worker: WorkerId, cell: u8, items: u32, most: u32) -> Option<u32> {
+        let cell = self.workers.get(&worker)?.cells.get(usize::from(cell))?;
+        Some(claim::take_back(cell, items, most))
+    }
+
+    /// Operations are short and know no signal; what is not claimed comes back anyway.
+    fn abort(&mut self, _: WorkerId, _: CallId) {}
+
+    fn forget(&mut self, _: WorkerId, _: CallId) {}
+
+    /// A thread cannot be killed: its operation ends by itself.
+    fn kill(&mut self, _: WorkerId) {}
+
+    fn retire(&mut self, worker: WorkerId) {
+        self.gone.insert(worker);
+    }
+
+    fn define(&mut self, _: u32, _: &[u8]) {}
+
+    fn drain(&mut self, events: &mut dyn Events) {
+        for worker in std::mem::take(&mut self.new) {
+            events.ready(worker, 0);
+        }
+        let answers = std::mem::take(&mut *lock(&self.shared.answers));
+        for answer in answers {
+            match answer {
+                Answer::Outcome { worker, cell, item, status, row, text } => {
+                    let size = ItemSize { row: row.len() as u32, text: text.len() as u32 };
+                    events.outcome(worker, Outcome { cell, item, status, size }, &mut |rows, texts| {
+                        rows.extend_from_slice(&row);
+                        texts.extend_from_slice(&text);
+                    });
+                }
+                Answer::Done { worker, cell, micros } => {
+                    events.chunk_done(worker, cell, micros);
+                }
+            }
+        }
+        for worker in std::mem::take(&mut self.gone) {
+            self.workers.remove(&worker);
+            events.exit(super::Exit { worker, ..super::Exit::default() }, &|_, _| 0);
+        }
+    }
+
+    fn sleep(&mut self) -> bool {
+        self.new.is_empty() && self.gone.is_empty() && lock(&self.shared.answers).is_empty()
+    }
+}
+
+/// Runs the chunks of one worker until there is none.
+fn run(queue: &Mutex<Queue>, shared: &Shared) {
+    loop {
+        let chunk = {
+            let mut queue = lock(queue);
+            let Some(chunk) = queue.chunks.pop_front() else {
+                queue.running = false;
+                return;
+            };
+            chunk
+        };
+        run_chunk(&chunk, shared);
+    }
+}
+
+fn run_chunk(chunk: &Chunk, shared: &Shared) {
+    let start = Instant::now();
+    let (mut answers, mut answered) = (Vec::new(), start);
+    let mut ends = Vec::with_capacity(chunk.sizes.len() + 1);
+    ends.push(0);
+    ends.extend(chunk.sizes.iter().scan(0, |end, size| {
+        *end += size.row as usize;
+        Some(*end)
+    }));
+    while let Some(item) = claim::claim(&chunk.claims) {
+        let row = &chunk.rows[ends[item as usize]..ends[item as usize + 1]];
+        let Some((&ITEM, bytes)) = row.split_first() else {
+            let (status, row, text) = (Status::Error, Vec::new(), Vec::new());
+            answers.push(Answer::Outcome { worker: chunk.worker, cell: chunk.cell, item, status, row, text });
+            continue;
+        };
+        // A panic is this item's error and no more: the operation holds nothing that it could leave half done.
+        let result = std::panic::catch_unwind(AssertUnwindSafe(|| shared.operation.run(bytes)));
+        let (status, row, text) = match result {
+            Ok(Ok(output)) => encode(output),
+            Ok(Err(message)) => error(&message),
+            Err(panic) => error(&format!("a panic in native code: {}", panic_text(panic.as_ref()))),
+        };
+        answers.push(Answer::Outcome { worker: chunk.worker, cell: chunk.cell, item, status, row, text });
+        let now = Instant::now();
+        if now - answered > ANSWER_EVERY {
+            answered = now;
+            answer(shared, &mut answers);
+        }
+    }
+    let micros = start.elapsed().as_micros().min(u128::from(u32::MAX)) as u32;
+    answers.push(Answer::Done { worker: chunk.worker, cell: chunk.cell, micros });
+    answer(shared, &mut answers);
+}
+
+/// Hands answers over, and wakes the JavaScript thread for the first ones.
+fn answer(shared: &Shared, answers: &mut Vec<Answer>) {
+    let first = {
+        let mut waiting = lock(&shared.answers);
+        let first = waiting.is_empty();
+        waiting.append(answers);
+        first
+    };
+    if let Some(pool) = shared.pool.upgrade().filter(|_| first) {
+        pool.bell.ring();
+    }
+}
+
+fn encode(output: Output) -> (Status, Vec<u8>, Vec<u8>) {
+    match output {
+        Output::Text(text) => {
+            let mut row = vec![LATIN1];
+            row.extend_from_slice(&(text.len() as u32).to_le_bytes());
+            (Status::Value, row, text.into_bytes())
+        }
+    }
+}
+
+/// The message alone; JavaScript makes an error of it.
+fn error(message: &str) -> (Status, Vec<u8>, Vec<u8>) {
+    let mut row = vec![UTF8];
+    row.extend_from_slice(&(message.len() as u32).to_le_bytes());
+    row.extend_from_slice(message.as_bytes());
+    (Status::Error, row, Vec::new())
+}
+
+/// What a panic said.
+pub fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+    panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("unknown")
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,338 @@
+//! A pool: one engine, one place, the bytes between them, behind one lock.
+
+use super::{
+    Events, Exit, ItemSize, Outcome, Part, Place,
+    batch::{Batch, Head},
+    store::{Items, Store},
+    watch::Watch,
+};
+use crate::engine::{Action, CallConfig, CallId, Cancel, Credit, Engine, Micros, PoolConfig, Status, WorkerId};
+use millrace_channel::doorbell::Doorbell;
+use std::{
+    collections::{BTreeSet, HashMap},
+    io,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::Instant,
+};
+
+/// See the module's documentation.
+pub struct Pool {
+    core: Mutex<Core>,
+    /// Rung for the JavaScript thread when the supervisor, or a thread, has something for it.
+    pub bell: Doorbell,
+    /// All doorbells that the JavaScript thread waits for.
+    pub watch: Arc<Watch>,
+    /// Told when the engine's next deadline has come closer.
+    pub deadline_changed: Arc<tokio::sync::Notify>,
+}
+
+/// What the lock guards.
+pub struct Core {
+    engine: Engine,
+    store: Store,
+    batch: Batch,
+    place: Box<dyn Place>,
+    /// How workers ended, while the engine deals with it, and the last failed start for calls that fail of it.
+    exits: HashMap<WorkerId, Arc<Exit>>,
+    alive: BTreeSet<WorkerId>,
+    next_index: HashMap<CallId, u64>,
+    epoch: Instant,
+    /// The deadline that the supervisor knows of.
+    armed: Option<Micros>,
+}
+
+impl Pool {
+    /// Binds a new engine to a place, which `place` makes.
+    pub fn new(
+        config: PoolConfig,
+        watch: Arc<Watch>,
+        place: impl FnOnce(Weak<Self>) -> Box<dyn Place>,
+    ) -> io::Result<Arc<Self>> {
+        let bell = Doorbell::new()?;
+        watch.add(&bell)?;
+        Ok(Arc::new_cyclic(|pool| Self {
+            core: Mutex::new(Core {
+                engine: Engine::new(config),
+                store: Store::default(),
+                batch: Batch::default(),
+                place: place(Weak::clone(pool)),
+                exits: HashMap::new(),
+                alive: BTreeSet::new(),
+                next_index: HashMap::new(),
+                epoch: Instant::now(),
+                armed: None,
+            }),
+            bell,
+            watch,
+            deadline_changed: Arc::default(),
+        }))
+    }
+
+    /// Does something with the core, which ends with a [`Core::pump`].
+    pub fn with<T>(&self, act: impl FnOnce(&mut Core) -> T) -> T {
+        let mut core = self.lock();
+        let result = act(&mut core);
+        let due = core.engine.poll_timeout();
+        if due.is_some() && core.armed.is_none_or(|armed| due < Some(armed)) {
+            core.armed = due;
+            drop(core);
+            self.deadline_changed.notify_one();
+        }
+        result
+    }
+
+    /// The time until the next deadline, for the supervisor, who will wait for it.
+    pub fn arm(&self) -> Option<std::time::Duration> {
+        let mut core = self.lock();
+        core.armed = core.engine.poll_timeout();
+        core.armed.map(|due| std::time::Duration::from_micros(due.saturating_sub(core.now())))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Core> {
+        // A panic under the lock was turned into an error at the boundary; the state is as good as it was.
+        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        // Its timekeeper looks, and finds it gone.
+        self.deadline_changed.notify_one();
+    }
+}
+
+impl Core {
+    pub fn open(&mut self, config: CallConfig) -> CallId {
+        let call = self.engine.handle_open(config);
+        self.next_index.insert(call, 0);
+        call
+    }
+
+    /// Takes a chunk. Its items' indices follow those of the chunk before, or are all 0.
+    pub fn submit(&mut self, call: CallId, sizes: Vec<ItemSize>, rows: Vec<u8>, text: Vec<u8>, fixed_index: bool) {
+        let totals: Vec<u32> = sizes.iter().map(|size| size.total()).collect();
+        let Some(next) = self.next_index.get_mut(&call) else { return };
+        let first_index = *next;
+        *next += sizes.len() as u64;
+        let now = self.now();
+        if let Some(chunk) = self.engine.handle_chunk(call, &totals, now) {
+            self.store.insert(chunk, Items { first_index, fixed_index, sizes, rows, text });
+        }
+    }
+
+    pub fn consumed(&mut self, call: CallId, items: u32, bytes: u64) {
+        self.engine.handle_consumed(call, items, bytes);
+    }
+
+    #[must_use]
+    pub fn credit(&self, call: CallId) -> Credit {
+        self.engine.poll_credit(call)
+    }
+
+    pub fn end_source(&mut self, call: CallId) {
+        self.engine.handle_source_end(call);
+    }
+
+    pub fn cancel(&mut self, call: CallId, cancel: Cancel) {
+        let now = self.now();
+        self.engine.handle_cancel(call, cancel, now);
+    }
+
+    pub fn close(&mut self) {
+        self.engine.handle_close();
+    }
+
+    pub fn warm_up(&mut self, workers: u32) {
+        self.engine.handle_warm_up(workers);
+    }
+
+    pub fn time_passed(&mut self) {
+        let now = self.now();
+        self.engine.handle_timeout(now);
+        self.pump();
+    }
+
+    pub fn define(&mut self, id: u32, definition: &[u8]) {
+        self.place.define(id, definition);
+    }
+
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        self.engine.poll_busy()
+    }
+
+    #[must_use]
+    pub fn has_batch(&self) -> bool {
+        !self.batch.is_empty()
+    }
+
+    /// What JavaScript has to know, if there is anything.
+    pub fn collect(&mut self) -> Option<Vec<u8>> {
+        (!self.batch.is_empty()).then(|| self.batch.take())
+    }
+
+    /// Workers that are up.
+    #[must_use]
+    pub fn ready_workers(&self) -> u32 {
+        self.engine.poll_workers().0
+    }
+
+    /// Ends all workers at once: nobody is left who could want anything of them.
+    pub fn abandon(&mut self) {
+        for worker in &self.alive {
+            self.place.kill(*worker);
+        }
+    }
+
+    fn now(&self) -> Micros {
+        self.epoch.elapsed().as_micros() as Micros
+    }
+
+    /// Hears what workers say and does what the engine asks for, until there is nothing more.
+    pub fn pump(&mut self) {
+        loop {
+            let now = self.now();
+            let mut heard = Heard {
+                engine: &mut self.engine,
+                store: &mut self.store,
+                batch: &mut self.batch,
+                exits: &mut self.exits,
+                alive: &mut self.alive,
+                now,
+            };
+            self.place.drain(&mut heard);
+            while let Some(action) = self.engine.poll_action() {
+                self.perform(action);
+            }
+            for worker in self.store.forgotten() {
+                self.batch.forget(worker);
+                self.exits.remove(&worker);
+            }
+            if self.place.sleep() {
+                return;
+            }
+        }
+    }
+
+    fn perform(&mut self, action: Action) {
+        match action {
+            Action::Spawn { worker } => {
+                self.alive.insert(worker);
+                self.place.spawn(worker);
+            }
+            Action::Dispatch { worker, cell, chunk, start, end } => {
+                let Some(items) = self.store.items(chunk) else { return };
+                let (sizes, rows, text) = items.part(start, end);
+                let first_index = items.first_index + u64::from(start);
+                let part =
+                    Part { call: chunk.call, cell, first_index, fixed_index: items.fixed_index, sizes, rows, text };
+                self.place.dispatch(worker, part);
+            }
+            Action::TakeBack { worker, cell, items, most } => {
+                if let Some(end) = self.place.take_back(worker, cell, items, most) {
+                    let now = self.now();
+                    self.engine.handle_taken_back(worker, cell, end, now);
+                }
+            }
+            Action::Abort { worker, call } => self.place.abort(worker, call),
+            Action::Forget { worker, call } => self.place.forget(worker, call),
+            Action::Kill { worker } => self.place.kill(worker),
+            Action::Retire { worker } => self.place.retire(worker),
+            Action::Lost { worker, chunk, item } => {
+                let row = self.exits.get(&worker).map(|exit| exit_row(exit)).unwrap_or_default();
+                let size = ItemSize { row: row.len() as u32, text: 0 };
+                let outcome = Outcome { cell: 0, item, status: Status::Lost, size };
+                self.store.put((chunk, item), worker, outcome, |rows, _| rows.extend_from_slice(&row));
+            }
+            Action::Deliver { chunk, item } => {
+                if let Some((head, row, text)) = entry(&self.store, chunk, item) {
+                    self.batch.outcome(chunk.call, head, row, text);
+                }
+            }
+            Action::Stopping { chunk, item } => {
+                if let Some((head, row, text)) = entry(&self.store, chunk, item) {
+                    self.batch.stopping(chunk.call, head, row, text);
+                }
+            }
+            Action::Failed { call, failure: crate::engine::Failure::Start(worker) } => {
+                let row = self.exits.get(&worker).map(|exit| exit_row(exit)).unwrap_or_default();
+                self.batch.failed(call, failure_head(worker, &row), &row);
+            }
+            Action::Release { chunk } => self.store.release(chunk),
+            Action::Finished { call } => {
+                self.next_index.remove(&call);
+                self.batch.finished(call);
+            }
+            Action::Closed => self.batch.closed(),
+        }
+    }
+}
+
+fn entry(store: &Store, chunk: crate::engine::ChunkId, item: u32) -> Option<(Head, &[u8], &[u8])> {
+    let (entry, row, text) = store.entry(chunk, item)?;
+    let head = Head { index: store.index(chunk, item), status: entry.status, worker: entry.worker, size: entry.size };
+    Some((head, row, text))
+}
+
+fn failure_head(worker: WorkerId, row: &[u8]) -> Head {
+    Head { index: 0, status: Status::Lost, worker, size: ItemSize { row: row.len() as u32, text: 0 } }
+}
+
+/// An exit as the row of an entry.
+fn exit_row(exit: &Exit) -> Vec<u8> {
+    let json = serde_json::to_vec(exit).unwrap_or_default();
+    let mut row = (json.len() as u32).to_le_bytes().to_vec();
+    row.extend_from_slice(&json);
+    row.extend_from_slice(exit.cause.as_deref().unwrap_or_default());
+    row
+}
+
+/// The pool's ears while it drains the place.
+struct Heard<'a> {
+    engine: &'a mut Engine,
+    store: &'a mut Store,
+    batch: &'a mut Batch,
+    exits: &'a mut HashMap<WorkerId, Arc<Exit>>,
+    alive: &'a mut BTreeSet<WorkerId>,
+    now: Micros,
+}
+
+impl Events for Heard<'_> {
+    fn ready(&mut self, worker: WorkerId, pid: u32) -> bool {
+        let ready = self.engine.handle_ready(worker, self.now).is_ok();
+        if ready {
+            self.batch.ready(worker, pid);
+        }
+        ready
+    }
+
+    fn outcome(&mut self, worker: WorkerId, outcome: Outcome, take: &mut dyn FnMut(&mut Vec<u8>, &mut Vec<u8>)) -> bool {
+        match self.engine.handle_outcome(worker, outcome.cell, outcome.item, outcome.status, outcome.size.total()) {
+            Ok(Some(place)) => self.store.put(place, worker, outcome, take),
+            Ok(None) => {}
+            Err(_) => return false,
+        }
+        true
+    }
+
+    fn chunk_done(&mut self, worker: WorkerId, cell: u8, micros: u32) -> bool {
+        self.engine.handle_chunk_done(worker, cell, micros, self.now).is_ok()
+    }
+
+    fn define(&mut self, worker: WorkerId, id: u32, definition: &[u8]) -> bool {
+        self.batch.define(worker, id, definition);
+        true
+    }
+
+    fn exit(&mut self, exit: Exit, claimed: &dyn Fn(u8, u32) -> u32) {
+        let worker = exit.worker;
+        self.alive.remove(&worker);
+        if exit.starting {
+            let row = exit_row(&exit);
+            self.batch.start_failed(failure_head(worker, &row), &row);
+        }
+        self.exits.insert(worker, Arc::new(exit));
+        self.store.worker_exited(worker);
+        self.engine.handle_exit(worker, claimed, self.now);
+    }
+}

@@ -1,0 +1,372 @@
+//! Worker processes: chunks go out and outcomes come back through shared memory, one channel per process.
+
+use super::{
+    Events, Exit, ItemSize, Outcome, Part, Place, Pool,
+    spawn::{Inherited, Launch, control_pair},
+    supervisor::{self, Exits, LaunchId, Start},
+    watch::Watch,
+};
+use crate::engine::{CallId, Status, WorkerId};
+use millrace_channel::{
+    layout::Capacities,
+    parent::{ParentEnd, Record, RecordKind},
+};
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    sync::{Arc, Mutex, PoisonError, Weak},
+};
+
+/// How long a lone worker polls before it sleeps, where a core is free for it. Waking a sleeper takes 10 to 30 µs.
+const SPIN_MICROS: u32 = 50;
+
+/// Kinds of frames to a worker; `lib/worker-port.js` holds the same numbers.
+mod frame {
+    pub const INIT: u32 = 1;
+    pub const DEFINE: u32 = 2;
+    pub const CHUNK: u32 = 3;
+    pub const ABORT: u32 = 4;
+    pub const FORGET: u32 = 5;
+    pub const RETIRE: u32 = 6;
+    /// In the word of a chunk's cell: every item has the index of the first.
+    pub const FIXED_INDEX: u32 = 1 << 8;
+}
+
+struct Worker {
+    end: ParentEnd,
+    launch: LaunchId,
+    /// Frames for which there was no room yet, and how much of the first one is sent.
+    unsent: VecDeque<Vec<u8>>,
+    sent: usize,
+    /// Definitions that it knows.
+    defined: usize,
+    /// Chunks that it holds.
+    chunks: u32,
+    ready: bool,
+    /// Why it cannot start, or what ended it, in its own words.
+    cause: Option<Vec<u8>>,
+    violation: Option<String>,
+}
+
+/// The place.
+pub struct Processes {
+    launch: Arc<Launch>,
+    /// The first frame of every worker: what to load.
+    init: Vec<u8>,
+    watch: Arc<Watch>,
+    pool: Weak<Pool>,
+    workers: BTreeMap<WorkerId, Worker>,
+    definitions: Vec<Vec<u8>>,
+    exits: Exits,
+    started: Arc<Mutex<HashMap<WorkerId, u32>>>,
+    may_spin: bool,
+    frame: Vec<u8>,
+    discarded: (Vec<u8>, Vec<u8>),
+}
+
+impl Processes {
+    #[must_use]
+    pub fn new(launch: Launch, init: Vec<u8>, watch: Arc<Watch>, pool: Weak<Pool>) -> Self {
+        Self {
+            launch: Arc::new(launch),
+            init,
+            watch,
+            pool,
+            workers: BTreeMap::new(),
+            definitions: Vec::new(),
+            exits: Exits::default(),
+            started: Arc::default(),
+            may_spin: std::thread::available_parallelism().is_ok_and(|cores| cores.get() > 1),
+            frame: Vec::new(),
+            discarded: (Vec::new(), Vec::new()),
+        }
+    }
+
+    fn try_spawn(&mut self, id: WorkerId) -> std::io::Result<()> {
+        let end = ParentEnd::create(Capacities::default())?;
+        let (control, child_control) = control_pair()?;
+        let inherited = Inherited::new(&end, child_control)?;
+        self.watch.add(end.bell())?;
+        let launch = supervisor::next_launch_id();
+        let mut worker = Worker {
+            end,
+            launch,
+            unsent: VecDeque::new(),
+            sent: 0,
+            defined: 0,
+            chunks: 0,
+            ready: false,
+            cause: None,
+            violation: None,
+        };
+        let mut init = Vec::new();
+        frame(&mut init, &[frame::INIT], &[&self.init]);
+        worker.send(&init);
+        self.workers.insert(id, worker);
+        supervisor::start(Start {
+            id: launch,
+            worker: id,
+            launch: Arc::clone(&self.launch),
+            inherited,
+            control,
+            exits: Arc::clone(&self.exits),
+            started: Arc::clone(&self.started),
+            pool: Weak::clone(&self.pool),
+        });
+        Ok(())
+    }
+
+    fn control(&mut self, worker: WorkerId, words: &[u32]) {
+        self.frame.clear();
+        frame(&mut self.frame, words, &[]);
+        if let Some(worker) = self.workers.get_mut(&worker) {
+            worker.send(&self.frame);
+        }
+    }
+
+    /// A lone busy worker may poll: then at least the cores of the other workers are free.
+    fn set_spinning(&mut self) {
+        let busy = self.workers.values().filter(|worker| worker.chunks > 0).count();
+        for worker in self.workers.values().filter(|worker| worker.chunks > 0) {
+            worker.end.allow_spinning(if self.may_spin && busy == 1 { SPIN_MICROS } else { 0 });
+        }
+    }
+}
+
+impl Place for Processes {
+    fn spawn(&mut self, worker: WorkerId) {
+        if let Err(error) = self.try_spawn(worker) {
+            self.workers.remove(&worker);
+            let exit = Exit { worker, starting: true, spawn_error: Some(error.to_string()), ..Exit::default() };
+            self.exits.lock().unwrap_or_else(PoisonError::into_inner).push(exit);
+        }
+    }
+
+    fn dispatch(&mut self, id: WorkerId, part: Part<'_>) {
+        let Some(worker) = self.workers.get_mut(&id) else { return };
+        self.frame.clear();
+        for (number, definition) in self.definitions.iter().enumerate().skip(worker.defined) {
+            frame(&mut self.frame, &[frame::DEFINE, number as u32], &[definition]);
+        }
+        worker.defined = self.definitions.len();
+        worker.end.open_claims(part.cell, part.sizes.len() as u32);
+        worker.chunks += 1;
+        let mut table = Vec::with_capacity(part.sizes.len() * 8);
+        for size in part.sizes {
+            table.extend_from_slice(&size.row.to_le_bytes());
+            table.extend_from_slice(&size.text.to_le_bytes());
+        }
+        let words = [
+            frame::CHUNK,
+            part.call,
+            u32::from(part.cell) | if part.fixed_index { frame::FIXED_INDEX } else { 0 },
+            part.first_index as u32,
+            (part.first_index >> 32) as u32,
+            1,
+            part.sizes.len() as u32,
+            part.rows.len() as u32,
+            part.text.len() as u32,
+        ];
+        frame(&mut self.frame, &words, &[&table, part.rows, part.text]);
+        worker.send(&self.frame);
+        if self.frame.capacity() > 1 << 20 {
+            self.frame = Vec::new();
+        }
+        self.set_spinning();
+    }
+
+    fn take_back(&mut self, worker: WorkerId, cell: u8, items: u32, most: u32) -> Option<u32> {
+        Some(self.workers.get(&worker)?.end.take_back(cell, items, most))
+    }
+
+    fn abort(&mut self, worker: WorkerId, call: CallId) {
+        self.control(worker, &[frame::ABORT, call]);
+    }
+
+    fn forget(&mut self, worker: WorkerId, call: CallId) {
+        self.control(worker, &[frame::FORGET, call]);
+    }
+
+    fn kill(&mut self, worker: WorkerId) {
+        if let Some(worker) = self.workers.get(&worker) {
+            supervisor::kill(worker.launch);
+        }
+    }
+
+    fn retire(&mut self, worker: WorkerId) {
+        self.control(worker, &[frame::RETIRE]);
+    }
+
+    fn define(&mut self, id: u32, definition: &[u8]) {
+        debug_assert_eq!(id as usize, self.definitions.len(), "shapes are defined in order");
+        self.definitions.push(definition.to_vec());
+    }
+
+    fn drain(&mut self, events: &mut dyn Events) {
+        for (&id, worker) in &mut self.workers {
+            worker.listen(id, events, &self.started, &mut self.discarded);
+        }
+        let exits = std::mem::take(&mut *self.exits.lock().unwrap_or_else(PoisonError::into_inner));
+        for mut exit in exits {
+            let Some(mut worker) = self.workers.remove(&exit.worker) else {
+                events.exit(exit, &|_, _| 0);
+                continue;
+            };
+            worker.listen(exit.worker, events, &self.started, &mut self.discarded);
+            self.watch.remove(worker.end.bell());
+            exit.starting = !worker.ready;
+            exit.cause = worker.cause.take();
+            exit.violation = worker.violation.take();
+            events.exit(exit, &|cell, items| worker.end.claimed(cell, items));
+        }
+    }
+
+    fn sleep(&mut self) -> bool {
+        let more = self.workers.values_mut().any(|worker| worker.violation.is_none() && worker.end.sleep());
+        !more && self.exits.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+}
+
+impl Drop for Processes {
+    fn drop(&mut self) {
+        for worker in self.workers.values() {
+            supervisor::kill(worker.launch);
+        }
+    }
+}
+
+impl Worker {
+    fn send(&mut self, bytes: &[u8]) {
+        if !self.unsent.is_empty() {
+            self.unsent.push_back(bytes.to_vec());
+            return;
+        }
+        // Positions that cannot be are found again, and dealt with, when we listen.
+        let sent = self.end.send(bytes).unwrap_or(0);
+        if sent < bytes.len() {
+            self.unsent.push_back(bytes.to_vec());
+            self.sent = sent;
+        }
+    }
+
+    fn flush(&mut self) -> Result<(), String> {
+        while let Some(first) = self.unsent.front() {
+            self.sent += self.end.send(&first[self.sent..]).map_err(|_| "it wrote an impossible ring position".to_owned())?;
+            if self.sent < first.len() {
+                break;
+            }
+            self.unsent.pop_front();
+            self.sent = 0;
+        }
+        Ok(())
+    }
+
+    /// Hands over what it has published. A worker that breaks the protocol is not listened to again, and killed.
+    fn listen(
+        &mut self,
+        id: WorkerId,
+        events: &mut dyn Events,
+        started: &Mutex<HashMap<WorkerId, u32>>,
+        discarded: &mut (Vec<u8>, Vec<u8>),
+    ) {
+        if self.violation.is_some() {
+            return;
+        }
+        let heard = self.hear(id, events, started, discarded).and_then(|()| self.flush());
+        self.end.release();
+        if let Err(violation) = heard {
+            self.violation = Some(violation);
+            supervisor::kill(self.launch);
+        }
+    }
+
+    fn hear(
+        &mut self,
+        id: WorkerId,
+        events: &mut dyn Events,
+        started: &Mutex<HashMap<WorkerId, u32>>,
+        discarded: &mut (Vec<u8>, Vec<u8>),
+    ) -> Result<(), String> {
+        loop {
+            let Some(record) = self.end.next_record().map_err(|_| "it wrote an impossible record".to_owned())? else {
+                return Ok(());
+            };
+            let fits = match record.kind {
+                RecordKind::Outcome => {
+                    let outcome = outcome_of(&record).ok_or("it wrote an outcome of no known status")?;
+                    let mut taken = false;
+                    let end = &mut self.end;
+                    let fits = events.outcome(id, outcome, &mut |rows, text| {
+                        taken = true;
+                        end.take(&record, rows, text);
+                    });
+                    if !taken {
+                        self.discard(&record, discarded);
+                    }
+                    fits
+                }
+                RecordKind::ChunkDone => {
+                    self.discard(&record, discarded);
+                    self.chunks = self.chunks.saturating_sub(1);
+                    events.chunk_done(id, record.cell, record.number)
+                }
+                RecordKind::Define => {
+                    let definition = self.row(&record);
+                    events.define(id, record.number, &definition)
+                }
+                RecordKind::Ready => {
+                    self.discard(&record, discarded);
+                    self.ready = true;
+                    let pid = started.lock().unwrap_or_else(PoisonError::into_inner).get(&id).copied();
+                    events.ready(id, pid.unwrap_or(0))
+                }
+                RecordKind::StartError | RecordKind::Fatal => {
+                    self.cause = Some(self.row(&record));
+                    true
+                }
+                RecordKind::Padding | RecordKind::Released => {
+                    self.discard(&record, discarded);
+                    true
+                }
+            };
+            if !fits {
+                return Err(format!("it reported something that it was not asked for ({:?})", record.kind));
+            }
+        }
+    }
+
+    fn row(&mut self, record: &Record) -> Vec<u8> {
+        let (mut row, mut text) = (Vec::new(), Vec::new());
+        self.end.take(record, &mut row, &mut text);
+        row
+    }
+
+    fn discard(&mut self, record: &Record, (rows, text): &mut (Vec<u8>, Vec<u8>)) {
+        self.end.take(record, rows, text);
+        rows.clear();
+        text.clear();
+        rows.shrink_to(1 << 20);
+    }
+}
+
+fn outcome_of(record: &Record) -> Option<Outcome> {
+    let status = match record.status {
+        0 => Status::Value,
+        1 => Status::Error,
+        2 => Status::Skipped,
+        _ => return None,
+    };
+    let (row, text) = record.sizes();
+    Some(Outcome { cell: record.cell, item: record.item, status, size: ItemSize { row, text } })
+}
+
+/// Appends a frame: length, words, bytes.
+fn frame(into: &mut Vec<u8>, words: &[u32], bytes: &[&[u8]]) {
+    let length = words.len() * 4 + bytes.iter().map(|bytes| bytes.len()).sum::<usize>();
+    into.extend_from_slice(&(length as u32).to_le_bytes());
+    for word in words {
+        into.extend_from_slice(&word.to_le_bytes());
+    }
+    for bytes in bytes {
+        into.extend_from_slice(bytes);
+    }
+}

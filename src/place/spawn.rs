@@ -1,0 +1,227 @@
+//! How a worker process is started, watched and ended. Runs on the supervisor thread.
+
+use super::Exit;
+use millrace_channel::parent::ParentEnd;
+use std::{
+    ffi::OsString,
+    io::{self, Read},
+    os::{
+        fd::{AsRawFd, FromRawFd, OwnedFd, RawFd},
+        unix::process::{CommandExt, ExitStatusExt},
+    },
+    path::PathBuf,
+    process::{Child, ChildStderr, Command, Stdio},
+    time::Duration,
+};
+use tokio::{io::Interest, io::unix::AsyncFd, sync::mpsc, time::Instant};
+
+/// How much of a worker's stderr is kept for its error.
+const STDERR_TAIL_BYTES: usize = 8 << 10;
+/// How long to read on after the exit: a grandchild may hold the pipe open.
+const STDERR_LINGER: Duration = Duration::from_millis(100);
+
+/// What the worker processes of a pool are started with.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    pub program: OsString,
+    /// Before the descriptors, which are added as the last argument.
+    pub args: Vec<OsString>,
+    pub env: Vec<(OsString, OsString)>,
+    pub cwd: Option<PathBuf>,
+}
+
+/// What a child inherits, kept open here until it is started.
+#[derive(Debug)]
+pub struct Inherited([OwnedFd; 4]);
+
+impl Inherited {
+    /// The child's ends of the channel, and of the control socket.
+    pub fn new(end: &ParentEnd, control: OwnedFd) -> io::Result<Self> {
+        use std::os::fd::AsFd;
+        let (segment, worker_bell, parent_bell) = end.inherited();
+        Ok(Self([
+            segment.as_fd().try_clone_to_owned()?,
+            worker_bell.as_fd().try_clone_to_owned()?,
+            parent_bell.as_fd().try_clone_to_owned()?,
+            control,
+        ]))
+    }
+}
+
+/// A started worker process.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+    stderr: Option<ChildStderr>,
+    pidfd: AsyncFd<OwnedFd>,
+}
+
+/// A pair of connected sockets, neither of them inherited by itself. Nothing is sent: the worker sees ours close.
+pub fn control_pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    let mut fds: [RawFd; 2] = [-1; 2];
+    // SAFETY: the array has room for the two descriptors.
+    if unsafe { libc::socketpair(libc::AF_UNIX, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0, fds.as_mut_ptr()) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: both were just made, and are ours alone.
+    Ok(unsafe { (OwnedFd::from_raw_fd(fds[0]), OwnedFd::from_raw_fd(fds[1])) })
+}
+
+impl Process {
+    /// Starts a process in a group of its own, which ends when the thread that calls this does.
+    pub fn start(launch: &Launch, inherited: Inherited) -> io::Result<Self> {
+        let fds: [RawFd; 4] = std::array::from_fn(|at| inherited.0[at].as_raw_fd());
+        let list = fds.map(|fd| fd.to_string()).join(",");
+        let mut command = Command::new(&launch.program);
+        command.args(&launch.args).arg(list);
+        command.env_clear().envs(launch.env.iter().map(|(name, value)| (name, value)));
+        if let Some(cwd) = &launch.cwd {
+            command.current_dir(cwd);
+        }
+        // The parent's stdin is not shared. Ctrl-C reaches the parent alone: the child is in another process group.
+        command.stdin(Stdio::null()).stdout(Stdio::inherit()).stderr(Stdio::piped()).process_group(0);
+        let parent = std::process::id();
+        // SAFETY: between fork and exec only async-signal-safe calls are made: prctl, getppid, fcntl, and _exit.
+        unsafe {
+            command.pre_exec(move || {
+                // Until the child's own watcher looks after its group; see `binding::worker`.
+                libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+                if libc::getppid() as u32 != parent {
+                    libc::_exit(1);
+                }
+                for fd in fds {
+                    if libc::fcntl(fd, libc::F_SETFD, 0) < 0 {
+                        return Err(io::Error::last_os_error());
+                    }
+                }
+                Ok(())
+            });
+        }
+        let mut child = command.spawn()?;
+        let stderr = child.stderr.take();
+        match pidfd(child.id()) {
+            Ok(pidfd) => Ok(Self { child, stderr, pidfd }),
+            Err(error) => {
+                // Best effort: it is reported as not started, so it must not run.
+                let _ = child.kill();
+                let _ = child.wait();
+                Err(error)
+            }
+        }
+    }
+
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits for the end, then ends what it has left in its group. What it writes to stderr goes to `forward` meanwhile.
+    /// `before_wait` is called while the process's number is still its own.
+    pub async fn end(mut self, forward: mpsc::Sender<Vec<u8>>, before_wait: impl FnOnce()) -> Exit {
+        let mut tail = Vec::new();
+        let mut stderr = self.stderr.take().and_then(|pipe| nonblocking(pipe).ok());
+        loop {
+            tokio::select! {
+                _ = self.pidfd.readable() => break,
+                more = read_some(&mut stderr, &mut tail, &forward) => if !more { stderr = None },
+            }
+        }
+        // The process is a zombie until it is waited for, so its group's number cannot have been given away.
+        kill_group(self.pid());
+        let deadline = Instant::now() + STDERR_LINGER;
+        while stderr.is_some() {
+            match tokio::time::timeout_at(deadline, read_some(&mut stderr, &mut tail, &forward)).await {
+                Ok(true) => {}
+                _ => break,
+            }
+        }
+        before_wait();
+        let pid = Some(self.pid());
+        let stderr = String::from_utf8_lossy(&tail).into_owned();
+        match self.child.wait() {
+            Ok(status) => {
+                Exit { pid, exit_code: status.code(), signal: status.signal().map(signal_name), stderr, ..Exit::default() }
+            }
+            Err(error) => Exit { pid, spawn_error: Some(error.to_string()), stderr, ..Exit::default() },
+        }
+    }
+}
+
+/// Ends a whole process group. The caller knows that its leader was not waited for yet.
+pub fn kill_group(pid: u32) {
+    // SAFETY: a plain system call. A group that is gone already is fine.
+    unsafe { libc::kill(-(pid as i32), libc::SIGKILL) };
+}
+
+fn pidfd(pid: u32) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: a plain system call; our own child, which nobody has waited for.
+    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid as libc::pid_t, 0) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: just made, and ours alone. pidfds are close-on-exec by themselves.
+    let fd = unsafe { OwnedFd::from_raw_fd(fd as RawFd) };
+    // SAFETY: an OwnedFd always gives the same descriptor, and keeps it open as long as it lives.
+    Ok(unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) }?)
+}
+
+fn nonblocking(pipe: ChildStderr) -> io::Result<AsyncFd<ChildStderr>> {
+    // SAFETY: plain system calls on our own descriptor.
+    let flags = unsafe { libc::fcntl(pipe.as_raw_fd(), libc::F_GETFL) };
+    // SAFETY: as above.
+    if flags < 0 || unsafe { libc::fcntl(pipe.as_raw_fd(), libc::F_SETFL, flags | libc::O_NONBLOCK) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: a ChildStderr always gives the same descriptor, and keeps it open as long as it lives.
+    Ok(unsafe { AsyncFd::register_with_interest(pipe, Interest::READABLE) }?)
+}
+
+/// Reads once; false at the end. Without a pipe it never comes back: the process's end does.
+async fn read_some(
+    pipe: &mut Option<AsyncFd<ChildStderr>>,
+    tail: &mut Vec<u8>,
+    forward: &mpsc::Sender<Vec<u8>>,
+) -> bool {
+    let Some(pipe) = pipe else { return std::future::pending().await };
+    let mut bytes = [0; 8192];
+    let count = loop {
+        let Ok(mut guard) = pipe.readable_mut().await else { return false };
+        match guard.try_io(|pipe| pipe.get_mut().read(&mut bytes)) {
+            Ok(Ok(0) | Err(_)) => return false,
+            Ok(Ok(count)) => break count,
+            Err(_would_block) => {}
+        }
+    };
+    tail.extend_from_slice(&bytes[..count]);
+    if tail.len() > STDERR_TAIL_BYTES {
+        tail.drain(..tail.len() - STDERR_TAIL_BYTES);
+    }
+    // Waits where our own stderr is slow; then the worker waits too, as if it wrote there itself.
+    let _ = forward.send(bytes[..count].to_vec()).await;
+    true
+}
+
+fn signal_name(signal: i32) -> String {
+    let name = match signal {
+        libc::SIGHUP => "SIGHUP",
+        libc::SIGINT => "SIGINT",
+        libc::SIGQUIT => "SIGQUIT",
+        libc::SIGILL => "SIGILL",
+        libc::SIGTRAP => "SIGTRAP",
+        libc::SIGABRT => "SIGABRT",
+        libc::SIGBUS => "SIGBUS",
+        libc::SIGFPE => "SIGFPE",
+        libc::SIGKILL => "SIGKILL",
+        libc::SIGSEGV => "SIGSEGV",
+        libc::SIGPIPE => "SIGPIPE",
+        libc::SIGALRM => "SIGALRM",
+        libc::SIGTERM => "SIGTERM",
+        libc::SIGUSR1 => "SIGUSR1",
+        libc::SIGUSR2 => "SIGUSR2",
+        libc::SIGXCPU => "SIGXCPU",
+        libc::SIGXFSZ => "SIGXFSZ",
+        libc::SIGSYS => "SIGSYS",
+        other => return format!("signal {other}"),
+    };
+    name.to_owned()
+}

@@ -1,0 +1,134 @@
+//! The bytes of a pool: items until they have ended, outcomes until they are delivered.
+
+use super::{ItemSize, Outcome};
+use crate::engine::{ChunkId, Status, WorkerId};
+use std::collections::HashMap;
+
+/// Items as JavaScript submitted them. A part that is sent twice (its worker died) is cut from the same bytes.
+#[derive(Debug, Default)]
+pub struct Items {
+    pub first_index: u64,
+    pub fixed_index: bool,
+    pub sizes: Vec<ItemSize>,
+    pub rows: Vec<u8>,
+    pub text: Vec<u8>,
+}
+
+impl Items {
+    /// Sizes, rows and text of the items `start..end`.
+    #[must_use]
+    pub fn part(&self, start: u32, end: u32) -> (&[ItemSize], &[u8], &[u8]) {
+        let (start, end) = (start as usize, end as usize);
+        let sum = |sizes: &[ItemSize]| {
+            sizes.iter().fold((0, 0), |(row, text), size| (row + size.row as usize, text + size.text as usize))
+        };
+        let (row_at, text_at) = if start == 0 { (0, 0) } else { sum(&self.sizes[..start]) };
+        let (rows, text) = if start == 0 && end == self.sizes.len() {
+            (self.rows.len(), self.text.len())
+        } else {
+            sum(&self.sizes[start..end])
+        };
+        (&self.sizes[start..end], &self.rows[row_at..row_at + rows], &self.text[text_at..text_at + text])
+    }
+}
+
+/// One outcome, somewhere in the bytes of its chunk.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry {
+    pub status: Status,
+    pub worker: WorkerId,
+    pub size: ItemSize,
+    row_at: u32,
+    text_at: u32,
+}
+
+#[derive(Debug, Default)]
+struct Chunk {
+    items: Items,
+    entries: Vec<Option<Entry>>,
+    rows: Vec<u8>,
+    text: Vec<u8>,
+    /// Workers that outcomes came from.
+    workers: Vec<WorkerId>,
+}
+
+/// Chunks by their names.
+#[derive(Debug, Default)]
+pub struct Store {
+    chunks: HashMap<ChunkId, Chunk>,
+    /// In how many chunks a worker's outcomes are kept: what it defined is needed that long.
+    kept: HashMap<WorkerId, u32>,
+    exited: Vec<WorkerId>,
+}
+
+impl Store {
+    pub fn insert(&mut self, id: ChunkId, items: Items) {
+        let entries = vec![None; items.sizes.len()];
+        self.chunks.insert(id, Chunk { items, entries, ..Chunk::default() });
+    }
+
+    #[must_use]
+    pub fn items(&self, id: ChunkId) -> Option<&Items> {
+        self.chunks.get(&id).map(|chunk| &chunk.items)
+    }
+
+    /// Position of an item in its source.
+    #[must_use]
+    pub fn index(&self, id: ChunkId, item: u32) -> u64 {
+        self.items(id).map_or(0, |items| items.first_index + u64::from(item))
+    }
+
+    /// Keeps an outcome; `write` appends its bytes.
+    pub fn put(
+        &mut self,
+        (id, item): (ChunkId, u32),
+        worker: WorkerId,
+        outcome: Outcome,
+        write: impl FnOnce(&mut Vec<u8>, &mut Vec<u8>),
+    ) {
+        let Some(chunk) = self.chunks.get_mut(&id) else { return };
+        let (row_at, text_at) = (chunk.rows.len() as u32, chunk.text.len() as u32);
+        write(&mut chunk.rows, &mut chunk.text);
+        chunk.entries[item as usize] = Some(Entry { status: outcome.status, worker, size: outcome.size, row_at, text_at });
+        if chunk.workers.last() != Some(&worker) && !chunk.workers.contains(&worker) {
+            chunk.workers.push(worker);
+            *self.kept.entry(worker).or_default() += 1;
+        }
+    }
+
+    /// An outcome with its row and text.
+    #[must_use]
+    pub fn entry(&self, id: ChunkId, item: u32) -> Option<(Entry, &[u8], &[u8])> {
+        let chunk = self.chunks.get(&id)?;
+        let entry = (*chunk.entries.get(item as usize)?)?;
+        let (row_at, text_at) = (entry.row_at as usize, entry.text_at as usize);
+        let row = &chunk.rows[row_at..row_at + entry.size.row as usize];
+        let text = &chunk.text[text_at..text_at + entry.size.text as usize];
+        Some((entry, row, text))
+    }
+
+    pub fn release(&mut self, id: ChunkId) {
+        for worker in self.chunks.remove(&id).map(|chunk| chunk.workers).unwrap_or_default() {
+            if let Some(count) = self.kept.get_mut(&worker) {
+                *count -= 1;
+            }
+        }
+    }
+
+    pub fn worker_exited(&mut self, worker: WorkerId) {
+        self.exited.push(worker);
+    }
+
+    /// Workers that have exited and of which nothing is left here.
+    pub fn forgotten(&mut self) -> Vec<WorkerId> {
+        let (gone, rest) = std::mem::take(&mut self.exited)
+            .into_iter()
+            .partition(|worker| self.kept.get(worker).is_none_or(|count| *count == 0));
+        self.exited = rest;
+        let gone: Vec<WorkerId> = gone;
+        for worker in &gone {
+            self.kept.remove(worker);
+        }
+        gone
+    }
+}

@@ -1,0 +1,172 @@
+//! The supervisor: one thread for the whole process, which starts worker processes, sees them end, and wakes engines
+//! when their time has come. It lives as long as the process, because children are told to die with the thread that
+//! started them.
+
+use super::{
+    Exit, Pool,
+    spawn::{Inherited, Launch, Process, kill_group},
+};
+use crate::engine::WorkerId;
+use std::{
+    cell::RefCell,
+    collections::HashMap,
+    io::Write,
+    os::fd::OwnedFd,
+    rc::Rc,
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+use tokio::sync::mpsc;
+
+/// Where the ends of workers are put for their place to find.
+pub type Exits = Arc<Mutex<Vec<Exit>>>;
+/// One start of one process.
+pub type LaunchId = u64;
+
+/// A worker process to start.
+pub struct Start {
+    pub id: LaunchId,
+    pub worker: WorkerId,
+    pub launch: Arc<Launch>,
+    pub inherited: Inherited,
+    /// Our end of the control socket: the worker ends when it closes.
+    pub control: OwnedFd,
+    pub exits: Exits,
+    pub started: Arc<Mutex<HashMap<WorkerId, u32>>>,
+    pub pool: Weak<Pool>,
+}
+
+enum Job {
+    Start(Box<Start>),
+    Kill(LaunchId),
+    Watch(Weak<Pool>),
+}
+
+/// Starts a process; its end goes to `exits` and wakes the pool.
+pub fn start(start: Start) {
+    send(Job::Start(Box::new(start)));
+}
+
+/// Kills a process and its group, if it still runs.
+pub fn kill(id: LaunchId) {
+    send(Job::Kill(id));
+}
+
+/// Wakes the pool's engine at its deadlines, as long as the pool lives.
+pub fn watch(pool: &Arc<Pool>) {
+    send(Job::Watch(Arc::downgrade(pool)));
+}
+
+#[must_use]
+pub fn next_launch_id() -> LaunchId {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+fn send(job: Job) {
+    static JOBS: OnceLock<mpsc::UnboundedSender<Job>> = OnceLock::new();
+    let jobs = JOBS.get_or_init(|| {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        std::thread::Builder::new()
+            .name("millrace".into())
+            .spawn(move || run(receiver))
+            .expect("the system has no thread left for the supervisor");
+        sender
+    });
+    // The thread never ends, so there is always a receiver.
+    let _ = jobs.send(job);
+}
+
+fn run(mut jobs: mpsc::UnboundedReceiver<Job>) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .build()
+        .expect("the system has no descriptor left for the supervisor");
+    let forward = forwarder();
+    // Processes that run: an entry goes before the process is waited for, so that a kill never hits a stranger.
+    let running: Rc<RefCell<HashMap<LaunchId, u32>>> = Rc::default();
+    tokio::task::LocalSet::new().block_on(&runtime, async move {
+        while let Some(job) = jobs.recv().await {
+            match job {
+                Job::Start(start) => begin(*start, forward.clone(), Rc::clone(&running)),
+                Job::Kill(id) => {
+                    if let Some(pid) = running.borrow().get(&id) {
+                        kill_group(*pid);
+                    }
+                }
+                Job::Watch(pool) => {
+                    tokio::task::spawn_local(keep_time(pool));
+                }
+            }
+        }
+    });
+}
+
+/// Starts the process here and now, so that a kill that was asked for later finds it.
+fn begin(start: Start, forward: mpsc::Sender<Vec<u8>>, running: Rc<RefCell<HashMap<LaunchId, u32>>>) {
+    let Start { id, worker, launch, inherited, control, exits, started, pool } = start;
+    let process = Process::start(&launch, inherited);
+    if let Ok(process) = &process {
+        running.borrow_mut().insert(id, process.pid());
+        lock(&started).insert(worker, process.pid());
+    }
+    tokio::task::spawn_local(async move {
+        let forget = || {
+            running.borrow_mut().remove(&id);
+        };
+        let exit = match process {
+            Ok(process) => process.end(forward, forget).await,
+            Err(error) => Exit { spawn_error: Some(error.to_string()), ..Exit::default() },
+        };
+        lock(&started).remove(&worker);
+        drop(control);
+        lock(&exits).push(Exit { worker, ..exit });
+        if let Some(pool) = pool.upgrade() {
+            pool.with(super::pool::Core::pump);
+            pool.bell.ring();
+        }
+    });
+}
+
+async fn keep_time(pool: Weak<Pool>) {
+    loop {
+        // Held across no await: the pool must be able to go.
+        let Some((due, changed)) = pool.upgrade().map(|pool| (pool.arm(), Arc::clone(&pool.deadline_changed))) else { return };
+        tokio::select! {
+            () = changed.notified() => {}
+            () = wait(due) => {
+                let Some(pool) = pool.upgrade() else { return };
+                pool.with(super::pool::Core::time_passed);
+                pool.bell.ring();
+            }
+        }
+    }
+}
+
+async fn wait(due: Option<std::time::Duration>) {
+    match due {
+        Some(due) => tokio::time::sleep(due).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// A thread that passes workers' stderr on to ours. Its queue is short: where our stderr is slow, workers wait.
+fn forwarder() -> mpsc::Sender<Vec<u8>> {
+    let (sender, mut receiver) = mpsc::channel::<Vec<u8>>(16);
+    let passing = move || {
+        while let Some(bytes) = receiver.blocking_recv() {
+            // Where our stderr is closed there is nobody to tell.
+            let _ = std::io::stderr().write_all(&bytes);
+        }
+    };
+    // Without it, workers' stderr is only kept for their errors.
+    let _ = std::thread::Builder::new().name("millrace-stderr".into()).spawn(passing);
+    sender
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
