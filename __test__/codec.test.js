@@ -5,6 +5,7 @@ import { test } from 'node:test'
 import v8 from 'node:v8'
 import { SerializationError } from '../lib/errors.js'
 import { assertSameGraph, Channel } from './codec-graph.js'
+import * as tables from './codec-plain-module.js'
 import { cloneable, uncloneable } from './codec-values.js'
 
 const throughV8 = (value) => v8.deserialize(v8.serialize(value))
@@ -167,9 +168,7 @@ test('something enumerable on Object.prototype changes nothing', () => {
   ]
   channel.batch([...values(), ...values(), ...values()])
   try {
-    // biome-ignore lint/suspicious/noExtendNative: what is tested
     Object.prototype.b = 'inherited'
-    // biome-ignore lint/suspicious/noExtendNative: what is tested
     Object.prototype[0] = 'inherited'
     const list = [...values(), { a: 1 }, { a: 1 }, { a: 1 }]
     const results = channel.batch(list)
@@ -182,6 +181,26 @@ test('something enumerable on Object.prototype changes nothing', () => {
   } finally {
     delete Object.prototype.b
     delete Object.prototype[0]
+  }
+})
+
+test('an enumerable property of Object.prototype is not taken for a field of a known shape', () => {
+  const channel = new Channel()
+  for (let i = 0; i < 3; i++) channel.trip({ a: 1, b: 'x' })
+  try {
+    Object.prototype.b = 'inherited'
+    for (let i = 0; i < 3; i++) assert.deepEqual(Object.keys(channel.trip({ a: 1 })), ['a'])
+  } finally {
+    delete Object.prototype.b
+  }
+})
+
+test('a module is refused, also where an object of its keys is expected', () => {
+  const channel = new Channel()
+  for (let i = 0; i < 3; i++) channel.trip({ ...tables })
+  assert.throws(() => v8.serialize(tables))
+  for (let i = 0; i < 3; i++) {
+    assert.throws(() => channel.encoder.encode(tables), /^SerializationError: value cannot be cloned/)
   }
 })
 
@@ -226,5 +245,9 @@ test('the order of keys decides about a shape, not their set', () => {
     { a: 1, b: 2 },
     { b: 2, a: 1 },
   ]
-  for (let i = 0; i < 3; i++) channel.batch(values).forEach((result, i) => assertSameGraph(result, values[i]))
+  for (let round = 0; round < 3; round++) {
+    channel.batch(values).forEach((result, i) => {
+      assertSameGraph(result, values[i])
+    })
+  }
 })

@@ -23,10 +23,12 @@ test('closed pools leave no descriptor, child or shared memory in their process'
   assert.deepEqual(after, before)
 })
 
-for (const ending of ['close', 'exit', 'throw', 'open', 'SIGKILL']) {
+const ENDINGS = { close: 0, exit: 3, throw: 1, open: 0, SIGKILL: 'SIGKILL' }
+for (const [ending, expected] of Object.entries(ENDINGS)) {
   test(`nothing is left on the machine after: ${ending}`, async () => {
     const leftovers = new Leftovers(folder)
-    await run(ending, leftovers.env)
+    const { code, signal, output } = await run(ending, leftovers.env)
+    assert.equal(signal ?? code, expected, output)
     const found = await leftovers.find()
     leftovers.end()
     assert.deepEqual(found, [])

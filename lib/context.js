@@ -1,6 +1,7 @@
 // What a mapper is told beside its item. A context is made per item, so it holds two fields and looks up the rest; the
 // signal is one for the whole call, and made only if a mapper looks at it (an AbortController costs 1.6 µs).
 
+import { setMaxListeners } from 'node:events'
 import { skip } from './outcome.js'
 
 export class Context {
@@ -38,6 +39,8 @@ export class CallSignal {
   get signal() {
     if (this.#controller === undefined) {
       this.#controller = new AbortController()
+      // Every item that runs may listen: that is no leak to warn about.
+      setMaxListeners(0, this.#controller.signal)
       if (this.#raised !== undefined) this.#controller.abort(this.#raised.reason)
     }
     return this.#controller.signal

@@ -162,7 +162,7 @@ class EventLoopRun {
     if (pulled === ITEM) {
       // The source may have stopped its own call while it made this item.
       if (this.#phase === ACTIVE) this.#start(source.value, source.index)
-      else if (isThenable(source.value)) Promise.resolve(source.value).then(ignore, ignore)
+      else if (isThenable(source.value)) Promise.resolve(source.value).catch(() => {})
       return true
     }
     if (pulled === PENDING) {
@@ -267,7 +267,7 @@ class EventLoopRun {
       this.#put(slot.index, state, value)
       if (this.#waiters.length !== 0) this.#answer()
     }
-    if (this.#phase === ACTIVE) this.#fill()
+    this.#fill()
     if (this.#running === 0) this.#checkFinished()
   }
 
@@ -383,8 +383,6 @@ class EventLoopRun {
     if (this.#running === 0 && (this.#sourceEnd !== ITEM || this.#closed)) this.#resolveFinished?.()
   }
 }
-
-function ignore() {}
 
 /**
  * @typedef {object} Slot

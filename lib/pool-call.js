@@ -30,6 +30,7 @@ export class PoolCall {
   #chunkItems = 1
   #sourceEnd = ITEM
   #filling = false
+  #waitingForSource = false
   #flushing = false
   /** Items that are promises wait here for their value, in order. @type {PromisedItem[]} */
   #promised = []
@@ -120,7 +121,8 @@ export class PoolCall {
       this.#answer()
     }
     // An iterator that hangs in a pull must not hang the loop that is left; `finished` waits for it.
-    if (!this.#source.pending) await this.#close()
+    const closing = this.#close()
+    if (!this.#source.pending) await closing
     return { done: true, value: undefined }
   }
 
@@ -132,8 +134,15 @@ export class PoolCall {
 
   get finished() {
     this.#finished ??= new Promise((resolve) => {
-      this.#resolveFinished = resolve
-      if (this.#ended && this.#sourceClosed) resolve()
+      if (this.#ended && this.#sourceClosed) return resolve()
+      // What is asked for is waited for, even if the results are not wanted any more.
+      this.#core.hold(1)
+      this.#resolveFinished = () => {
+        this.#resolveFinished = undefined
+        this.#core.hold(-1)
+        resolve()
+      }
+      return undefined
     })
     return this.#finished
   }
@@ -155,7 +164,7 @@ export class PoolCall {
     const { words, at, bytes, row, text } = entries
     const error = this.#errorAt(words, at, bytes, row, text)
     this.#announceStop(error)
-    this.#closeQuietly()
+    this.#close()
   }
 
   /**
@@ -168,7 +177,7 @@ export class PoolCall {
     this.#end(hard)
     this.#failure = { error }
     this.#announceStop(error)
-    this.#closeQuietly()
+    this.#close()
     this.#answer()
   }
 
@@ -219,7 +228,7 @@ export class PoolCall {
     this.#release()
     const sourceFailure = this.#sourceEnd === FAILED ? { error: this.#source.error } : undefined
     this.#failure = this.#errors.size > 0 ? { error: this.#errors.toError(sourceFailure) } : sourceFailure
-    this.#closeQuietly()
+    this.#close()
     return true
   }
 
@@ -250,7 +259,7 @@ export class PoolCall {
       // The error at its place: nothing is delivered after it.
       this.#failure = this.#stop ?? { error: value }
       this.#end(false)
-      this.#closeQuietly()
+      this.#close()
       return false
     }
   }
@@ -371,7 +380,10 @@ export class PoolCall {
         if (this.#promised.length > 0 || isThenable(value)) this.#promise(value)
         else this.#write(value)
       } else if (state === PENDING) {
-        this.#source.ready.then(this.#onSource)
+        if (!this.#waitingForSource) {
+          this.#waitingForSource = true
+          this.#source.ready.then(this.#onSource)
+        }
         this.#flushSoon()
         return
       } else {
@@ -387,6 +399,7 @@ export class PoolCall {
   }
 
   #onSource = () => {
+    this.#waitingForSource = false
     this.#fill()
     this.#answer()
   }
@@ -531,16 +544,15 @@ export class PoolCall {
   }
 
   #close() {
-    this.#closing ??= this.#source.close()
-    return this.#closing
-  }
-
-  #closeQuietly() {
-    const closed = () => {
-      this.#sourceClosed = true
-      this.#checkFinished()
+    if (this.#closing === undefined) {
+      this.#closing = this.#source.close()
+      const closed = () => {
+        this.#sourceClosed = true
+        this.#checkFinished()
+      }
+      this.#closing.then(closed, closed)
     }
-    this.#close().then(closed, closed)
+    return this.#closing
   }
 
   #checkFinished() {

@@ -38,6 +38,7 @@ export class PoolCore {
   /** @type {Map<number, Decoder>} */
   #decoders = new Map()
   #collectingSoon = false
+  #holds = 0
   /** @type {PoolListener} */
   #listener
 
@@ -85,6 +86,15 @@ export class PoolCore {
     let decoder = this.#decoders.get(worker)
     if (decoder === undefined) this.#decoders.set(worker, (decoder = new Decoder()))
     return decoder
+  }
+
+  /**
+   * Somebody waits for something of the pool that is not a result (+1), or no longer (-1): the program stays alive.
+   * @param {1 | -1} change
+   */
+  hold(change) {
+    this.#holds += change
+    if (this.#holds === (change === 1 ? 1 : 0)) this.native.hold(change === 1)
   }
 
   /** Collect when the event loop has had its turn: results that are always there must not starve it. */
@@ -152,9 +162,12 @@ export class PoolCore {
         case SECTION.FORGET:
           this.#decoders.delete(batch.word())
           break
-        case SECTION.READY:
-          this.#listener.ready?.(batch.word(), batch.word())
+        case SECTION.READY: {
+          const worker = batch.word()
+          const pid = batch.word()
+          this.#listener.ready?.(worker, pid)
           break
+        }
         case SECTION.CLOSED:
           this.#listener.closed?.()
           break

@@ -75,8 +75,10 @@ class WorkerPool {
   async ready() {
     const core = this.#open()
     if (core.native.readyWorkers() >= this.#size) return undefined
-    this.#ready ??= deferred()
-    core.native.hold(true)
+    if (this.#ready === undefined) {
+      this.#ready = deferred()
+      core.hold(1)
+    }
     core.native.warmUp(this.#size)
     core.collectSoon()
     return this.#ready.promise
@@ -91,11 +93,10 @@ class WorkerPool {
     const core = this.#core
     if (this.#phase === OPEN) {
       this.#phase = CLOSING
-      this.#ready?.reject(this.#closedError())
-      this.#ready = undefined
+      this.#onStartFailed(this.#closedError())
       if (core === undefined) return undefined
       this.#closed = deferred()
-      core.native.hold(true)
+      core.hold(1)
       if (this.#runs !== undefined && !this.#runs.over) this.#runs.end()
       if (core.native.close()) core.collectSoon()
     }
@@ -143,7 +144,7 @@ class WorkerPool {
   #onReady() {
     const native = this.#core?.native
     if (this.#ready === undefined || native === undefined || native.readyWorkers() < this.#size) return
-    native.hold(false)
+    this.#core?.hold(-1)
     this.#ready.resolve()
     this.#ready = undefined
   }
@@ -151,13 +152,13 @@ class WorkerPool {
   /** @param {Error} error */
   #onStartFailed(error) {
     if (this.#ready === undefined) return
-    this.#core?.native.hold(false)
+    this.#core?.hold(-1)
     this.#ready.reject(error)
     this.#ready = undefined
   }
 
   #onClosed() {
-    this.#core?.native.hold(false)
+    this.#core?.hold(-1)
     this.#closed?.resolve()
   }
 

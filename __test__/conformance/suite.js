@@ -486,18 +486,23 @@ function waysOut({ promise, map, item, items, result, badItem, concurrency }) {
         assert.equal(rejected[0].reason, reason)
         assert.deepEqual(ends.at(-1), { status: 'fulfilled', value: { done: true, value: undefined } })
       },
-      'an abort during toArray()': async (results, controller) => {
-        setTimeout(() => controller.abort(reason), 10)
+      'an abort by the source, during toArray()': async (results, controller, hooks) => {
+        hooks.pull = (index) => index === 1000 && controller.abort(reason)
         await assert.rejects(results.toArray(), reason)
       },
     }
     for (const [name, leave] of Object.entries(ways)) {
       for (const open of [countedSource, countedAsyncSource]) {
         promise(`${name} (${open.name})`, async () => {
-          const source = open({ make: item })
+          const hooks = { pull: (_index) => {} }
+          const make = (index) => {
+            hooks.pull(index)
+            return item(index)
+          }
+          const source = open({ make })
           const controller = new AbortController()
           const results = map(source, 'double', { signal: controller.signal, concurrency, backpressure: 8 })
-          await leave(results, controller)
+          await leave(results, controller, hooks)
           await results.finished
           assert.equal(source.returns, 1)
           const { pulls } = source
@@ -631,7 +636,10 @@ function consumption({ promise, map, item, items, result, resultsOf }) {
         seen,
         resultsOf(20).map((value, i) => [value, i]),
       )
-      const folded = await map(items(20)).reduce(async (all, value, index) => [...all, [value, index]], [])
+      const folded = await map(items(20)).reduce(async (all, value, index) => {
+        all.push([value, index])
+        return all
+      }, [])
       assert.deepEqual(folded, seen)
       assert.equal(await map([]).reduce(() => 1, 'initial'), 'initial')
     })
@@ -650,7 +658,7 @@ function consumption({ promise, map, item, items, result, resultsOf }) {
         iterate: (results) => results[Symbol.asyncIterator](),
         toArray: (results) => results.toArray(),
         forEach: (results) => results.forEach(() => {}),
-        reduce: (results) => results.reduce(() => {}, 0),
+        reduce: (results) => results.reduce(() => 0, 0),
       }
       for (const first of Object.values(ways)) {
         for (const second of Object.values(ways)) {

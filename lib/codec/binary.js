@@ -1,6 +1,6 @@
 // Buffers, typed arrays and what they stand on. The index in the list is the kind that is written.
 
-import { types } from 'node:util'
+import types from 'node:util/types'
 
 /** @type {readonly any[]} */
 export const BINARY_TYPES = [

@@ -1,6 +1,6 @@
 // Values to bytes. A single walk proves that an item is plain while it writes it; what it cannot prove goes to v8.
 
-import { types } from 'node:util'
+import types from 'node:util/types'
 import { binaryKind, bytesOf } from './binary.js'
 import { serialize } from './clone.js'
 import { describeError, describeThrown, isErrorObject } from './error.js'

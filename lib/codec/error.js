@@ -2,7 +2,7 @@
 // An error travels as v8.serialize of a plain description, in which other errors stand as numbers of a table, so that
 // a cause may lead back to where it came from.
 
-import { types } from 'node:util'
+import types from 'node:util/types'
 import { SerializationError } from '../errors.js'
 import { deserialize, serialize } from './clone.js'
 import { describe } from './path.js'
@@ -232,7 +232,7 @@ function spend(budget, list) {
  */
 function restored([kind, content], errors, budget) {
   if (kind === 'value') return content
-  if (kind === 'error' && Object.hasOwn(errors, content)) return errors[content]
+  if (kind === 'error' && Number.isInteger(content) && content in errors) return errors[content]
   if (kind === 'list') {
     spend(budget, content)
     return content.map((slot) => restored(slot, errors, budget))

@@ -1,6 +1,6 @@
 // Which part of a value could not be cloned. Only runs once it is known that one could not.
 
-import { types } from 'node:util'
+import types from 'node:util/types'
 import { SerializationError } from '../errors.js'
 import { serialize } from './clone.js'
 

@@ -1,7 +1,7 @@
 // The shape of a record: its keys and the kind of each field, and the writer and reader made for exactly that shape.
 // Where code may be generated from strings, both are compiled; elsewhere an interpreter does the same bytes.
 
-import { types } from 'node:util'
+import types from 'node:util/types'
 
 /** @import { Encoder } from './encoder.js' */
 /** @import { Decoder } from './decoder.js' */

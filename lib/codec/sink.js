@@ -44,7 +44,8 @@ export class Sink {
       this.textPos = t + length
       return DONE
     }
-    if (t + length > this.textEnd || this.rowPos + 5 > this.rowEnd) return FULL
+    if (t + length > this.textEnd) return WIDE.test(value) ? this.wideString(value) : FULL
+    if (this.rowPos + 5 > this.rowEnd) return FULL
     for (let i = 0; i < length; i++) {
       const c = value.charCodeAt(i)
       if (c > 255) return this.wideString(value)

@@ -30,6 +30,8 @@ pub(super) struct Call {
     pub kill_at: Option<Micros>,
     /// Parts that workers hold.
     pub dispatches: u32,
+    /// How many workers hold them.
+    holders: u32,
     /// Parts that wait for a worker.
     queue: VecDeque<Part>,
     /// Chunks that are not released, by sequence number. Not a row from the oldest on: without order, one slow item
@@ -84,6 +86,7 @@ impl Call {
             cancelled: false,
             kill_at: None,
             dispatches: 0,
+            holders: 0,
             queue: VecDeque::new(),
             chunks: BTreeMap::new(),
             next_sequence: 0,
@@ -116,6 +119,11 @@ impl Call {
         self.queue.len()
     }
 
+    /// How many workers more may run it.
+    pub fn free_slots(&self) -> u32 {
+        self.config.concurrency.saturating_sub(self.holders)
+    }
+
     /// Nothing runs, and nothing is left to deliver.
     pub fn is_over(&self) -> bool {
         let stopped = self.stop.is_some_and(|stop| stop.delivered);
@@ -136,9 +144,11 @@ impl Call {
         Some(id)
     }
 
-    pub fn next_part(&mut self) -> Option<Part> {
+    /// The next part, for a worker that may be new to the call.
+    pub fn next_part(&mut self, is_new: bool) -> Option<Part> {
         let part = self.queue.pop_front()?;
         self.dispatches += 1;
+        self.holders += u32::from(is_new);
         Some(part)
     }
 
@@ -230,9 +240,10 @@ impl Call {
         }
     }
 
-    /// A part of the chunk has left its worker.
-    pub fn part_ended(&mut self, id: ChunkId, actions: &mut VecDeque<Action>) {
+    /// A part of the chunk has left its worker, which may still hold others.
+    pub fn part_ended(&mut self, id: ChunkId, still_held: bool, actions: &mut VecDeque<Action>) {
         self.dispatches -= 1;
+        self.holders -= u32::from(!still_held);
         if let Some(chunk) = self.chunks.get_mut(&id.sequence) {
             chunk.parts -= 1;
             if chunk.is_whole() {

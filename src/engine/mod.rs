@@ -1,8 +1,8 @@
 //! The engine: which chunk goes where, when, and again. A pure state machine: no I/O, no clock, no thread.
 //!
 //! Inputs are `handle_*`, each with the time where it matters; outputs are `poll_*`, and nothing else. The owner (a
-//! place) performs the actions and reports back. Bytes never come here: the engine knows an item by its position and
-//! sizes.
+//! place) performs the actions in the order in which they come, and reports back. It may hand in several inputs before
+//! it looks at the actions. Bytes never come here: the engine knows an item by its position and sizes.
 //!
 //! An item's life:
 //!
@@ -16,148 +16,23 @@
 //! nothing of it starts; [`Action::Finished`] comes when nothing of it runs any more.
 
 mod call;
+mod contract;
+mod ending;
 mod schedule;
 #[cfg(test)]
 mod sim;
+#[cfg(test)]
+mod tests;
 mod worker;
+
+pub use contract::{
+    Action, CELLS, CallConfig, CallId, Cancel, ChunkId, Credit, DEPTH, Failure, MAX_AUTO_WINDOW, MAX_BARREN_DEATHS,
+    MAX_CHUNK_ITEMS, Micros, PoolConfig, Status, Violation, WorkerId,
+};
 
 use call::Call;
 use std::collections::{BTreeMap, VecDeque};
 use worker::Worker;
-
-/// Microseconds since some moment that the owner chose.
-pub type Micros = u64;
-/// A call: one `parallelMap`, or all `run` calls of a pool together.
-pub type CallId = u32;
-/// A worker, never used again for another one.
-pub type WorkerId = u32;
-
-/// The most items that a chunk can have.
-pub const MAX_CHUNK_ITEMS: u32 = 16_384;
-/// The most items of an automatic window.
-pub const MAX_AUTO_WINDOW: u32 = 16_384;
-/// Chunks that a worker may hold at once: one that runs and one that waits, so that no worker waits for a crossing.
-pub const DEPTH: usize = 2;
-/// Cells that name the chunks of one worker.
-pub const CELLS: usize = 16;
-/// Workers in a row that may die before they have finished anything, without an item to charge it to.
-pub const MAX_BARREN_DEATHS: u32 = 3;
-
-/// What a pool is.
-#[derive(Clone, Copy, Debug)]
-pub struct PoolConfig {
-    /// The most workers at once.
-    pub size: u32,
-    /// How long a cancelled mapper may go on before its worker is killed.
-    pub grace: Micros,
-}
-
-/// What a call is.
-#[derive(Clone, Copy, Debug)]
-pub struct CallConfig {
-    /// Deliver in source order.
-    pub ordered: bool,
-    /// The first error ends the call.
-    pub stop_on_error: bool,
-    /// The most workers that run it at once.
-    pub concurrency: u32,
-    /// Items between source and consumer; `None`: two chunks per worker.
-    pub window: Option<u32>,
-    /// Bytes between source and consumer, as far as they are known before an item is pulled.
-    pub max_bytes: u64,
-    /// Items in a chunk; `None`: as many as take a worker one to two milliseconds.
-    pub chunk: Option<u32>,
-}
-
-/// A chunk of a call; sequence numbers count from 0.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ChunkId {
-    pub call: CallId,
-    pub sequence: u32,
-}
-
-/// How an item ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Status {
-    Value,
-    Error,
-    Skipped,
-    /// Its worker died while it ran. Counts as an error.
-    Lost,
-}
-
-impl Status {
-    fn is_error(self) -> bool {
-        matches!(self, Self::Error | Self::Lost)
-    }
-}
-
-/// How a call is cancelled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cancel {
-    /// Running items may end.
-    Soft,
-    /// Workers whose running item does not end within the grace period are killed.
-    Hard,
-}
-
-/// Why a call failed as a whole.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Failure {
-    /// No worker could be started; the cause is that of this worker.
-    Start(WorkerId),
-}
-
-/// A worker said something that cannot be: it is to be killed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Violation;
-
-/// What the owner has to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// Start a worker; answer with `handle_ready` or `handle_exit`.
-    Spawn { worker: WorkerId },
-    /// Send items `start..end` of the chunk to the worker, under this cell.
-    Dispatch { worker: WorkerId, cell: u8, chunk: ChunkId, start: u32, end: u32 },
-    /// Take up to `most` unclaimed items back from the end of the `items` in the cell; answer with `handle_taken_back`.
-    TakeBack { worker: WorkerId, cell: u8, items: u32, most: u32 },
-    /// Raise the call's signal in the worker.
-    Abort { worker: WorkerId, call: CallId },
-    /// The worker will not hear of the call again.
-    Forget { worker: WorkerId, call: CallId },
-    /// Kill the worker; `handle_exit` follows.
-    Kill { worker: WorkerId },
-    /// Let the worker end by itself; `handle_exit` follows.
-    Retire { worker: WorkerId },
-    /// The item ran in a worker that has died: note that as its outcome ([`Status::Lost`]).
-    Lost { worker: WorkerId, chunk: ChunkId, item: u32 },
-    /// Hand the item's outcome to the consumer. An error where the call stops on errors is the last one.
-    Deliver { chunk: ChunkId, item: u32 },
-    /// Tell the consumer that this error will stop the call; it is delivered at its place later.
-    Stopping { chunk: ChunkId, item: u32 },
-    /// The call failed as a whole; nothing more is delivered.
-    Failed { call: CallId, failure: Failure },
-    /// All of the chunk has been delivered or dropped, and nothing of it is sent any more: its bytes can go. (After a
-    /// cancel a worker may still run an item of it.)
-    Release { chunk: ChunkId },
-    /// Nothing of the call runs any more.
-    Finished { call: CallId },
-    /// A pool that was closed has no worker left.
-    Closed,
-}
-
-/// How much the source may be pulled.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Credit {
-    /// Items.
-    pub items: u32,
-    /// Bytes; the last item may go over it.
-    pub bytes: u64,
-    /// Items to put into a chunk.
-    pub chunk: u32,
-    /// A worker has nothing to do: a partial chunk is welcome.
-    pub hungry: bool,
-}
 
 /// See the module's documentation.
 #[derive(Debug)]
@@ -192,7 +67,7 @@ impl Engine {
             actions: VecDeque::new(),
             next_call: 0,
             next_worker: 0,
-            served: 0,
+            served: CallId::MAX,
             barren: 0,
             start_failed: false,
             look_again: None,
@@ -243,10 +118,13 @@ impl Engine {
             let at = now.saturating_add(self.config.grace);
             state.kill_at = Some(state.kill_at.map_or(at, |before| before.min(at)));
         }
+        let starts_items = state.starts_items();
         if !std::mem::replace(&mut state.cancelled, true) {
             state.drop_queue();
             state.release_all(&mut self.actions);
-            self.stop_starting(call);
+            if starts_items {
+                self.stop_starting(call);
+            }
             self.settle_end(call);
             self.schedule(now);
         }
@@ -289,7 +167,7 @@ impl Engine {
         let (id, part) = state.end_dispatch(cell, now)?;
         if let (Some(part), Some(call)) = (part, self.calls.get_mut(&id)) {
             call.measure(part.finished, micros);
-            call.part_ended(part.chunk, &mut self.actions);
+            call.part_ended(part.chunk, state.runs(id), &mut self.actions);
         }
         self.settle_end(id);
         self.forget(worker, id);
@@ -300,11 +178,12 @@ impl Engine {
 
     /// Items from `end` on of the chunk in this cell were unclaimed and came back.
     pub fn handle_taken_back(&mut self, worker: WorkerId, cell: u8, end: u32, now: Micros) {
-        let Some(back) = self.workers.get_mut(&worker).and_then(|worker| worker.shorten(cell, end)) else { return };
+        let Some(state) = self.workers.get_mut(&worker) else { return };
+        let Some(back) = state.shorten(cell, end) else { return };
         if let Some(call) = self.calls.get_mut(&back.chunk.call) {
             call.requeue(back.chunk, back.items);
             if back.whole {
-                call.part_ended(back.chunk, &mut self.actions);
+                call.part_ended(back.chunk, state.runs(back.chunk.call), &mut self.actions);
             }
         }
         // An error that stops the call may have waited for one of these items, which now never runs.
@@ -337,9 +216,10 @@ impl Engine {
         for (chunk, item) in lost {
             self.settle(worker, chunk, item, Status::Lost, 0);
         }
-        for part in state.dispatches() {
+        for (at, part) in state.dispatches().enumerate() {
             if let Some(call) = self.calls.get_mut(&part.chunk.call) {
-                call.part_ended(part.chunk, &mut self.actions);
+                let more = state.dispatches().skip(at + 1).any(|other| other.chunk.call == call.id);
+                call.part_ended(part.chunk, more, &mut self.actions);
             }
         }
         if barren {
@@ -391,8 +271,9 @@ impl Engine {
     /// When `handle_timeout` is due.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Micros> {
-        let kills = self.workers.values().filter_map(|worker| kill_time(worker, &self.calls));
-        kills.chain(self.look_again).min()
+        let is_hard = self.calls.values().any(|call| call.kill_at.is_some());
+        let workers = self.workers.values().filter(|_| is_hard);
+        workers.filter_map(|worker| kill_time(worker, &self.calls)).chain(self.look_again).min()
     }
 
     /// How much the source of this call may be pulled.
@@ -443,105 +324,6 @@ impl Engine {
             None if !call.stop_waits() => {}
             _ => call
                 .deliver_in_order(actions, |chunk, item| workers.values().any(|worker| worker.runs_item(chunk, item))),
-        }
-    }
-
-    /// Items of the call that no worker has claimed come back, and its signal is raised where it runs.
-    fn stop_starting(&mut self, call: CallId) {
-        let held: Vec<(WorkerId, u8)> = self
-            .workers
-            .iter()
-            .flat_map(|(&id, worker)| worker.dispatches().map(move |part| (id, part)))
-            .filter(|(_, part)| part.chunk.call == call && part.has_unfinished())
-            .map(|(id, part)| (id, part.cell))
-            .collect();
-        for &(worker, cell) in &held {
-            self.take_back(worker, cell, MAX_CHUNK_ITEMS);
-        }
-        for (&worker, _) in self.workers.iter().filter(|(_, worker)| worker.runs(call)) {
-            self.actions.push_back(Action::Abort { worker, call });
-        }
-    }
-
-    /// Ends the call if nothing of it is left.
-    fn settle_end(&mut self, id: CallId) {
-        // A stopping error may wait for a running item before it that has now gone.
-        self.deliver(id, None);
-        if !self.calls.get(&id).is_some_and(Call::is_over) {
-            return;
-        }
-        if let Some(mut call) = self.calls.remove(&id) {
-            call.release_all(&mut self.actions);
-        }
-        self.actions.push_back(Action::Finished { call: id });
-        let workers: Vec<WorkerId> = self.workers.keys().copied().collect();
-        for worker in workers {
-            self.forget(worker, id);
-        }
-        self.retire_idle();
-        self.settle_closing();
-    }
-
-    /// Has the worker forget a call that has finished, as soon as it has nothing of it in its hands.
-    fn forget(&mut self, worker: WorkerId, call: CallId) {
-        if self.calls.contains_key(&call) {
-            return;
-        }
-        if self.workers.get_mut(&worker).is_some_and(|worker| worker.forget(call)) {
-            self.actions.push_back(Action::Forget { worker, call });
-        }
-    }
-
-    /// Drops what a worker that has gone was still to be told; returns the cells of parts that it has never seen. Nobody
-    /// has opened those cells, so they still tell of the parts before.
-    fn drop_actions_for(&mut self, gone: WorkerId) -> Vec<u8> {
-        let mut unsent = Vec::new();
-        self.actions.retain(|action| match *action {
-            Action::Dispatch { worker, cell, .. } if worker == gone => {
-                unsent.push(cell);
-                false
-            }
-            Action::TakeBack { worker, .. }
-            | Action::Abort { worker, .. }
-            | Action::Forget { worker, .. }
-            | Action::Kill { worker }
-            | Action::Retire { worker } => worker != gone,
-            _ => true,
-        });
-        unsent
-    }
-
-    fn hope_again(&mut self) {
-        self.barren = 0;
-        self.start_failed = false;
-    }
-
-    /// No worker can be started, and none is left: all calls with waiting work fail.
-    fn fail_waiting(&mut self, worker: WorkerId, now: Micros) {
-        self.hope_again();
-        let waiting: Vec<CallId> =
-            self.calls.values().filter(|call| call.starts_items() && call.has_queued()).map(|call| call.id).collect();
-        for id in waiting {
-            self.actions.push_back(Action::Failed { call: id, failure: Failure::Start(worker) });
-            self.handle_cancel(id, Cancel::Soft, now);
-        }
-    }
-
-    fn retire_idle(&mut self) {
-        if !self.closing || self.calls.values().any(|call| !call.cancelled) {
-            return;
-        }
-        for (&id, worker) in &mut self.workers {
-            if worker.retire_idle() {
-                self.actions.push_back(Action::Retire { worker: id });
-            }
-        }
-    }
-
-    fn settle_closing(&mut self) {
-        if self.closing && !self.closed && self.workers.is_empty() && self.calls.is_empty() {
-            self.closed = true;
-            self.actions.push_back(Action::Closed);
         }
     }
 }

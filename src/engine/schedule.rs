@@ -30,9 +30,10 @@ struct Load {
 impl Engine {
     pub(super) fn schedule(&mut self, now: Micros) {
         while let Some((worker, call)) = self.next_match(now) {
-            let Some(part) = self.calls.get_mut(&call).and_then(Call::next_part) else { break };
-            self.served = call;
             let Some(state) = self.workers.get_mut(&worker) else { break };
+            let is_new = !state.runs(call);
+            let Some(part) = self.calls.get_mut(&call).and_then(|call| call.next_part(is_new)) else { break };
+            self.served = call;
             let (chunk, start, end) = (part.chunk, part.items.start, part.items.end);
             let cell = state.push(chunk, part.items, now);
             self.actions.push_back(Action::Dispatch { worker, cell, chunk, start, end });
@@ -45,7 +46,7 @@ impl Engine {
     pub(super) fn has_idle_capacity(&self, call: &Call) -> bool {
         let idle = self.workers.values().any(Worker::is_idle);
         let starting = self.workers.values().filter(|worker| worker.is_starting()).count();
-        self.may_spread(call) && (idle || self.can_spawn() || starting > self.queued())
+        call.free_slots() > 0 && (idle || self.can_spawn() || starting > self.queued())
     }
 
     pub(super) fn spawn(&mut self) {
@@ -82,7 +83,7 @@ impl Engine {
         let after = self.calls.range(self.served.saturating_add(1)..);
         let in_turn = after.chain(self.calls.range(..=self.served)).map(|(_, call)| call);
         let waiting: Vec<(CallId, bool)> =
-            in_turn.filter(|call| call.has_queued()).map(|call| (call.id, self.may_spread(call))).collect();
+            in_turn.filter(|call| call.has_queued()).map(|call| (call.id, call.free_slots() > 0)).collect();
         if waiting.is_empty() {
             return None;
         }
@@ -103,25 +104,13 @@ impl Engine {
         busy.into_iter().find_map(|(&id, worker)| Some((id, call_for(worker, !more_to_come)?)))
     }
 
-    /// How many workers hold parts of the call.
-    fn spread(&self, call: CallId) -> usize {
-        self.workers.values().filter(|worker| worker.runs(call)).count()
-    }
-
-    /// Whether one more worker may run the call.
-    fn may_spread(&self, call: &Call) -> bool {
-        self.spread(call.id) < call.config.concurrency as usize
-    }
-
     fn spawn_for_queue(&mut self) {
         if !self.can_spawn() {
             return;
         }
         let starting = self.workers.values().filter(|worker| worker.is_starting()).count();
         // A call uses no more workers than its concurrency, so more are of no use to its parts.
-        let useful = |call: &Call| {
-            call.queued_parts().min((call.config.concurrency as usize).saturating_sub(self.spread(call.id)))
-        };
+        let useful = |call: &Call| call.queued_parts().min(call.free_slots() as usize);
         let useful: usize = self.calls.values().filter(|call| call.has_queued()).map(useful).sum();
         for _ in starting..useful {
             if !self.can_spawn() {
@@ -168,16 +157,14 @@ impl Engine {
             return None;
         }
         let call = self.calls.get(&part.chunk.call).filter(|call| call.starts_items())?;
-        // Where no more workers may run the call, all that this one has of it may still move.
-        let may_spread = self.may_spread(call);
-        let may_move =
-            || behind.is_some() && worker.dispatches().filter(|other| other.chunk.call == call.id).count() == 1;
-        if !may_spread && !may_move() {
-            return None;
-        }
-        let blocked_at = behind.map(|since| since + BLOCKED_MICROS);
+        // Where no more workers may run the call, all that this one has of it may still move to another.
+        let may_spread = call.free_slots() > 0;
+        let alone = || worker.dispatches().filter(|other| other.chunk.call == call.id).count() == 1;
+        let may_move = may_spread || (behind.is_some() && alone());
+        // It may wait for whoever comes free, unless that can only be the same worker.
+        let blocked_at = behind.filter(|_| may_move || call.config.concurrency > 1).map(|since| since + BLOCKED_MICROS);
         let worth_taking = call.nanos_per_item().unwrap_or(0) * u64::from(unclaimed) >= WORTH_TAKING_NANOS;
-        let shared_at = idle.then_some(if worth_taking { 0 } else { part.since + SLOW_MICROS });
+        let shared_at = (idle && may_move).then_some(if worth_taking { 0 } else { part.since + SLOW_MICROS });
         let due = blocked_at.into_iter().chain(shared_at).min()?;
         let most = match behind {
             Some(_) if !may_spread || blocked_at.is_some_and(|at| at <= now) => unclaimed,

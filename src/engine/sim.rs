@@ -9,6 +9,9 @@
 //! Processes here are ahead of what the engine knows, as real ones are: an outcome is published first and read later, a
 //! process is dead before its exit is seen, and actions wait now and then while other inputs come in.
 
+// `call` and `cell` are the engine's words; flags in a model are checked one by one.
+#![allow(clippy::similar_names, clippy::struct_excessive_bools)]
+
 use super::{
     Action, CELLS, CallConfig, CallId, Cancel, ChunkId, Engine, Failure, MAX_AUTO_WINDOW, MAX_BARREN_DEATHS, Micros,
     PoolConfig, Status, WorkerId,
@@ -257,6 +260,8 @@ struct SimCall {
     /// It has ended, and all actions up to there are performed: nothing may start.
     sealed: bool,
     finished: bool,
+    /// Chunks that are not released.
+    live: usize,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -493,6 +498,7 @@ impl Sim {
             failed: false,
             sealed: false,
             finished: false,
+            live: 0,
             plan,
         };
         if let Some((delay, how)) = call.plan.cancel {
@@ -566,7 +572,7 @@ impl Sim {
     fn pull(&mut self, id: CallId) -> bool {
         let credit = self.engine.poll_credit(id);
         let call = self.calls.get_mut(&id).unwrap();
-        if credit.chunk > 0 {
+        if credit.chunk > 0 && self.engine.actions.is_empty() {
             call.check_credit(credit, self.config.size);
         }
         let mut pulled = 0;
@@ -619,6 +625,7 @@ impl Sim {
             assert_eq!(chunk, Some(ChunkId { call: id, sequence }), "the number of a chunk");
             let first = call.chunks.last().map_or(0, |(first, items, _)| first + *items as usize);
             call.chunks.push((first, count as u32, false));
+            call.live += 1;
             call.in_window += count as u32;
             call.window_bytes += sizes.iter().map(|bytes| u64::from(*bytes)).sum::<u64>();
             progress = true;
@@ -648,9 +655,14 @@ impl Sim {
     // ── The owner: performs actions ──
 
     fn drain(&mut self) {
+        let mut performed = false;
         while let Some(action) = self.engine.poll_action() {
             self.note(|| format!("    {action:?}"));
             self.perform(action);
+            performed = true;
+        }
+        if performed {
+            self.wake_all();
         }
         for call in self.calls.values_mut() {
             call.sealed |= call.is_ending();
@@ -699,7 +711,7 @@ impl Sim {
             }
             Action::Failed { call, failure: Failure::Start(worker) } => {
                 let call = self.calls.get_mut(&call).unwrap();
-                assert!(!call.failed && !call.finished && !call.cancelled);
+                assert!(!call.failed && !call.finished);
                 assert!(self.barren.contains(&worker), "worker {worker} was no failed start");
                 call.failed = true;
                 self.seen.failed += 1;
@@ -853,6 +865,7 @@ impl Sim {
         let call = self.calls.get_mut(&chunk.call).unwrap();
         let (first, items, released) = &mut call.chunks[at];
         assert!(!std::mem::replace(released, true), "released twice");
+        call.live -= 1;
         assert!(!call.finished, "released after the end");
         if !call.cancelled && !call.failed && !call.stop_delivered {
             let all = call.items[*first..*first + *items as usize].iter().all(|item| item.delivered);
@@ -1171,13 +1184,14 @@ impl Sim {
                 assert!(call.delivered_count >= call.handed_count, "an outcome is held");
             }
             // Memory does not grow with the source: only chunks that are not released are remembered.
-            let live = call.chunks.iter().filter(|(_, _, released)| !released).count();
-            assert_eq!(self.engine.calls[id].live_chunks(), live, "chunks that the engine remembers");
+            assert_eq!(self.engine.calls[id].live_chunks(), call.live, "chunks that the engine remembers");
             // No part waits while an idle worker could take it.
             let engine_call = &self.engine.calls[id];
             let holders = self.engine.workers.values().filter(|worker| worker.runs(*id)).count();
             let idle = self.engine.workers.values().any(super::worker::Worker::is_idle);
-            let may_spread = holders < call.plan.config.concurrency as usize;
+            let most = call.plan.config.concurrency.min(self.config.size);
+            let may_spread = holders < most as usize;
+            assert_eq!(engine_call.free_slots() as usize, most as usize - holders, "how many workers run call {id}");
             assert!(!(idle && may_spread && engine_call.has_queued()), "a part waits while a worker is idle");
         }
     }
@@ -1192,34 +1206,36 @@ impl Sim {
                 let overdue = hard.is_some_and(|since| since + self.config.grace + PATIENCE < later);
                 assert!(!(overdue && hangs && !obeys), "worker {worker} outlives a hard cancel");
             }
-            if matches!(process.state, State::Dead | State::Starting) || process.hostile {
-                continue;
-            }
-            for (at, cell) in process.inbox.iter().enumerate() {
-                let part = &process.parts[cell];
-                let call = &self.calls[&part.chunk.call];
-                let word = process.words[usize::from(*cell)];
-                if word & 0xffff >= word >> 16 || part.arrived > lately || process.since > lately || call.is_ending() {
-                    continue;
+            let is_stuck = !matches!(process.state, State::Dead | State::Starting) && process.since <= lately;
+            if is_stuck && !process.hostile && self.engine.actions.is_empty() {
+                for (at, cell) in process.inbox.iter().enumerate() {
+                    self.check_stuck(*worker, *cell, at > 0, lately);
                 }
-                // This part has waited behind one item for long. It can move if its call may spread, or is not run here.
-                let runs_it = matches!(process.state, State::Running { call, .. } if call == part.chunk.call);
-                let holders = self.engine.workers.values().filter(|worker| worker.runs(part.chunk.call)).count();
-                if runs_it && holders >= call.plan.config.concurrency as usize {
-                    continue;
-                }
-                let mut others = self.processes.iter().filter(|(other, _)| *other != worker);
-                let idle = others.clone().any(|(_, other)| {
-                    other.state == State::Idle
-                        && other.inbox.is_empty()
-                        && other.outbox.is_empty()
-                        && other.since <= lately
-                });
-                assert!(!idle, "an idle worker leaves cell {cell} to worker {worker}");
-                let working = others.any(|(_, other)| matches!(other.state, State::Running { .. }) && !other.hostile);
-                assert!(!working || at == 0, "cell {cell} waits for one item of worker {worker}");
             }
         }
+    }
+
+    /// A part has waited for one slow item for long.
+    fn check_stuck(&self, worker: WorkerId, cell: u8, behind: bool, lately: Micros) {
+        let process = &self.processes[&worker];
+        let part = &process.parts[&cell];
+        let call = &self.calls[&part.chunk.call];
+        let word = process.words[usize::from(cell)];
+        if word & 0xffff >= word >> 16 || part.arrived > lately || call.is_ending() {
+            return;
+        }
+        let most = call.plan.config.concurrency.min(self.config.size) as usize;
+        let runs_it = matches!(process.state, State::Running { call, .. } if call == part.chunk.call);
+        let holders = self.engine.workers.values().filter(|worker| worker.runs(part.chunk.call)).count();
+        let mut others = self.processes.iter().filter(|(other, _)| **other != worker).map(|(_, other)| other);
+        let idle = others.clone().any(|other| {
+            other.state == State::Idle && other.inbox.is_empty() && other.outbox.is_empty() && other.since <= lately
+        });
+        // It could have moved to an idle worker, if the call may spread or this one lets go of it.
+        assert!(!idle || (holders >= most && runs_it), "an idle worker leaves cell {cell} to worker {worker}");
+        // It could have gone back to wait for whoever is first.
+        let working = others.any(|other| matches!(other.state, State::Running { .. }));
+        assert!(!working || !behind || (most == 1 && runs_it), "cell {cell} waits for one item of worker {worker}");
     }
 
     fn check_end(&self) {

@@ -54,11 +54,21 @@ pub(super) struct Returned {
     pub whole: bool,
 }
 
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Prospect {
+    #[default]
+    Stays,
+    /// It was told to end.
+    Retired,
+    /// We are about to kill it.
+    Condemned,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Worker {
     ready: bool,
-    retired: bool,
-    condemned: bool,
+    /// Only one that stays gets more work.
+    prospect: Prospect,
     /// In the order in which they were sent.
     dispatches: VecDeque<Dispatch>,
     /// Cells of parts that ended while a `TakeBack` was under way, and how many answers are to come: an answer must not
@@ -77,7 +87,11 @@ impl Worker {
 
     /// Lets it end if it has nothing to do; true the first time.
     pub fn retire_idle(&mut self) -> bool {
-        self.dispatches.is_empty() && !self.condemned && !std::mem::replace(&mut self.retired, true)
+        let retires = self.dispatches.is_empty() && self.prospect == Prospect::Stays;
+        if retires {
+            self.prospect = Prospect::Retired;
+        }
+        retires
     }
 
     pub fn is_starting(&self) -> bool {
@@ -85,16 +99,15 @@ impl Worker {
     }
 
     pub fn is_retired(&self) -> bool {
-        self.retired
+        self.prospect == Prospect::Retired
     }
 
-    /// We are about to kill it: it gets no more work.
     pub fn condemn(&mut self) {
-        self.condemned = true;
+        self.prospect = Prospect::Condemned;
     }
 
     pub fn is_condemned(&self) -> bool {
-        self.condemned
+        self.prospect == Prospect::Condemned
     }
 
     pub fn has_finished_any(&self) -> bool {
@@ -119,14 +132,14 @@ impl Worker {
         self.dispatches.iter_mut().find(|dispatch| dispatch.cell == cell)
     }
 
-    fn is_open(&self) -> bool {
-        self.ready && !self.retired && !self.condemned
-    }
-
     /// How many parts it can take.
     pub fn room(&self) -> usize {
         let has_cell = self.dispatches.len() + self.reserved.len() < CELLS;
-        if self.is_open() && has_cell { DEPTH.saturating_sub(self.dispatches.len()) } else { 0 }
+        if self.ready && self.prospect == Prospect::Stays && has_cell {
+            DEPTH.saturating_sub(self.dispatches.len())
+        } else {
+            0
+        }
     }
 
     pub fn is_idle(&self) -> bool {

@@ -89,6 +89,8 @@ impl Process {
                 if libc::getppid() as u32 != parent {
                     libc::_exit(1);
                 }
+                // Node marks its own stdio close-on-exec too. Where our stdout is closed, the child's is.
+                libc::fcntl(libc::STDOUT_FILENO, libc::F_SETFD, 0);
                 for fd in fds {
                     if libc::fcntl(fd, libc::F_SETFD, 0) < 0 {
                         return Err(io::Error::last_os_error());

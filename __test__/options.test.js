@@ -1,0 +1,260 @@
+// Options: defaults, ranges, and errors that say what was expected and what came.
+
+import assert from 'node:assert/strict'
+import { basename, join } from 'node:path'
+import { describe, test } from 'node:test'
+import { pathToFileURL } from 'node:url'
+import {
+  closeSettings,
+  inheritedExecArgv,
+  mapperKind,
+  parallelMapSettings,
+  runSettings,
+  workerPoolSettings,
+} from '../lib/options.js'
+import { startCall } from '../lib/outcome.js'
+
+const TYPE = { name: 'TypeError', code: 'ERR_INVALID_ARG_TYPE', message: /expected .+, got / }
+const RANGE = { name: 'RangeError', code: 'ERR_OUT_OF_RANGE', message: /expected .+, got / }
+const MB = 1024 * 1024
+
+describe('parallelMap', () => {
+  const common = {
+    preserveOrder: true,
+    maxBytes: 64 * MB,
+    chunkSize: 0,
+    signal: undefined,
+    stopOnError: true,
+    settled: false,
+  }
+
+  test('defaults, by the kind of the mapper', () => {
+    for (const options of [undefined, {}, { concurrency: undefined }]) {
+      const ofFunction = parallelMapSettings(options, 'function')
+      assert.deepEqual(ofFunction, { ...common, concurrency: 16, backpressure: 32 })
+      assert.ok(Object.isFrozen(ofFunction))
+      const ofPool = parallelMapSettings(options, 'pool')
+      assert.deepEqual(ofPool, { ...common, concurrency: undefined, backpressure: undefined })
+      assert.ok(Object.isFrozen(ofPool))
+    }
+  })
+
+  test('the window follows the concurrency', () => {
+    assert.equal(parallelMapSettings({ concurrency: 3 }, 'function').backpressure, 6)
+    assert.equal(parallelMapSettings({ concurrency: Infinity }, 'function').backpressure, Infinity)
+    assert.equal(parallelMapSettings({ concurrency: 3, backpressure: 3 }, 'function').backpressure, 3)
+    assert.equal(parallelMapSettings({ concurrency: 3 }, 'pool').backpressure, undefined)
+    assert.equal(parallelMapSettings({ concurrency: Infinity }, 'pool').concurrency, undefined)
+    assert.equal(parallelMapSettings({ backpressure: 1 }, 'pool').backpressure, 1)
+    for (const kind of ['function', 'pool']) {
+      assert.throws(() => parallelMapSettings({ concurrency: 3, backpressure: 2 }, kind), {
+        ...RANGE,
+        message: /at least the concurrency \(3\), got 2/,
+      })
+    }
+    assert.throws(
+      () => parallelMapSettings({ backpressure: 8 }, 'function'),
+      RANGE,
+      'the default concurrency counts',
+    )
+    assert.throws(() => parallelMapSettings({ backpressure: Infinity }, 'pool'), RANGE)
+  })
+
+  test('right values arrive', () => {
+    const { signal } = new AbortController()
+    const given = Object.freeze({
+      preserveOrder: false,
+      maxBytes: 1,
+      chunkSize: 16_384,
+      signal,
+      stopOnError: false,
+    })
+    assert.deepEqual(parallelMapSettings({ ...given, settled: true }, 'pool'), {
+      ...common,
+      ...given,
+      settled: true,
+      concurrency: undefined,
+      backpressure: undefined,
+    })
+    assert.equal(parallelMapSettings({ chunkSize: 'auto' }, 'pool').chunkSize, 0)
+    const otherRealm = { aborted: false, addEventListener() {} }
+    assert.equal(parallelMapSettings({ signal: otherRealm }, 'pool').signal, otherRealm)
+  })
+
+  const wrongTypes = {
+    concurrency: ['4', null, true, 4n, {}],
+    backpressure: ['4', null, {}],
+    maxBytes: ['1 MB', null],
+    chunkSize: ['large', null, true],
+    signal: [null, {}, 'abort', new AbortController()],
+    preserveOrder: [null, 1, 'false'],
+    stopOnError: [null, 0],
+    settled: [null, 1],
+  }
+  const wrongValues = {
+    concurrency: [0, -1, 1.5, NaN, -Infinity, 2 ** 60],
+    backpressure: [0, -1, 1.5, NaN],
+    maxBytes: [0, -1, 1.5, NaN, Infinity],
+    chunkSize: [0, -1, 1.5, NaN, Infinity, 16_385],
+  }
+  for (const kind of ['function', 'pool']) {
+    test(`wrong types and values, for a ${kind}`, () => {
+      for (const [name, values] of Object.entries(wrongTypes)) {
+        for (const value of values) {
+          assert.throws(() => parallelMapSettings({ [name]: value }, kind), {
+            ...TYPE,
+            message: new RegExp(`"${name}"`),
+          })
+        }
+      }
+      for (const [name, values] of Object.entries(wrongValues)) {
+        for (const value of values) {
+          assert.throws(() => parallelMapSettings({ [name]: value }, kind), {
+            ...RANGE,
+            message: new RegExp(`"${name}"`),
+          })
+        }
+      }
+      for (const options of [null, 1, 'options', [], () => {}]) {
+        assert.throws(() => parallelMapSettings(options, kind), TYPE)
+      }
+    })
+  }
+
+  test('an unknown option is named, with those that exist', () => {
+    assert.throws(() => parallelMapSettings({ concurency: 2 }, 'function'), {
+      ...TYPE,
+      message: /"concurency".*concurrency, preserveOrder, backpressure/,
+    })
+    assert.throws(() => parallelMapSettings({ timeout: undefined }, 'pool'), TYPE)
+  })
+
+  test('what is a mapper', () => {
+    assert.equal(
+      mapperKind(() => {}),
+      'function',
+    )
+    assert.equal(mapperKind({ [startCall]() {} }), 'pool')
+    for (const wrong of [undefined, null, 'task.js', {}, [], 1]) {
+      assert.throws(() => mapperKind(wrong), {
+        ...TYPE,
+        message: /a function, a pool or a native operation, got/,
+      })
+    }
+  })
+})
+
+describe('workerPool', () => {
+  test('defaults', () => {
+    const settings = workerPoolSettings('tasks/task.js', undefined)
+    const path = join(process.cwd(), 'tasks/task.js')
+    assert.deepEqual(settings, {
+      task: { url: pathToFileURL(path).href, path },
+      size: undefined,
+      env: { ...process.env },
+      execArgv: inheritedExecArgv(process.execArgv),
+      cwd: process.cwd(),
+      setupData: undefined,
+      exportName: 'default',
+      label: basename(path),
+    })
+    assert.ok(Object.isFrozen(settings))
+  })
+
+  test('a task is a file URL, its text, or a path relative to cwd', () => {
+    const url = new URL('file:///a%20folder/task.js')
+    for (const task of [url, url.href]) {
+      assert.deepEqual(workerPoolSettings(task, undefined).task, { url: url.href, path: '/a folder/task.js' })
+    }
+    assert.equal(workerPoolSettings('task.js', { cwd: '/elsewhere' }).task.path, '/elsewhere/task.js')
+    assert.equal(workerPoolSettings('/task #1.js', undefined).task.url, 'file:///task%20%231.js')
+    for (const wrong of [
+      undefined,
+      null,
+      '',
+      1,
+      {},
+      new URL('https://example.org/task.js'),
+      'file://host/x.js',
+    ]) {
+      assert.throws(() => workerPoolSettings(wrong, undefined), { ...TYPE, message: /"task"/ })
+    }
+  })
+
+  test('right values arrive, and the caller keeps its objects', () => {
+    const env = { A: '1', B: undefined }
+    const execArgv = ['--no-warnings']
+    const setupData = { any: 'thing' }
+    const settings = workerPoolSettings('task.js', {
+      size: 3,
+      env,
+      execArgv,
+      cwd: new URL('file:///tmp/'),
+      setupData,
+      exportName: 'parse',
+      label: 'parser',
+    })
+    assert.deepEqual(settings.env, { A: '1' })
+    assert.deepEqual(env, { A: '1', B: undefined })
+    assert.deepEqual(settings.execArgv, execArgv)
+    assert.equal(Object.isFrozen(execArgv), false)
+    assert.equal(settings.setupData, setupData)
+    assert.equal(settings.cwd, '/tmp/')
+    assert.equal(settings.size, 3)
+    assert.equal(settings.exportName, 'parse')
+    assert.equal(settings.label, 'parser')
+  })
+
+  test('wrong types and values', () => {
+    const wrongTypes = {
+      size: ['2', null],
+      env: [null, 'A=1', [], { A: 1 }, { A: null }],
+      execArgv: [null, '--flag', [1]],
+      cwd: [null, 1, '', new URL('https://example.org/')],
+      exportName: [null, 1, Symbol('s')],
+      label: [null, 1],
+      sizes: [2],
+    }
+    for (const [name, values] of Object.entries(wrongTypes)) {
+      for (const value of values) assert.throws(() => workerPoolSettings('task.js', { [name]: value }), TYPE)
+    }
+    const wrongValues = {
+      size: [0, -1, 1.5, NaN, Infinity],
+      exportName: [''],
+      label: [''],
+      env: [{ 'A=B': '1' }, { A: 'a\0b' }],
+    }
+    for (const [name, values] of Object.entries(wrongValues)) {
+      for (const value of values) assert.throws(() => workerPoolSettings('task.js', { [name]: value }), RANGE)
+    }
+    for (const options of [null, 1, []]) assert.throws(() => workerPoolSettings('task.js', options), TYPE)
+  })
+
+  test('flags of the parent that workers take over', () => {
+    const cases = [
+      [['--import', 'tsx', '--max-old-space-size=100'], '--import tsx --max-old-space-size=100'],
+      [['-r', './hook.js', '--inspect', '--enable-source-maps'], '-r ./hook.js --enable-source-maps'],
+      [['--inspect-brk=9230', '--inspect-port', '9231', '--no-warnings'], '--no-warnings'],
+      [['--test', '--test-reporter', 'spec', '--test-timeout=1', '--conditions', 'x'], '--conditions x'],
+      [['--watch', '--watch-path', 'lib', '--import', 'tsx'], '--import tsx'],
+      [['--input-type=module', '-e', 'work()', '--no-warnings'], '--no-warnings'],
+      [['-pe', '1 + 1'], ''],
+      [['--eval', 'work()', '-r', 'x'], '-r x'],
+      [['--experimental-test-coverage'], ''],
+      [['--env-file=.env', '--cpu-prof'], '--env-file=.env --cpu-prof'],
+    ]
+    for (const [flags, inherited] of cases) assert.equal(inheritedExecArgv(flags).join(' '), inherited)
+  })
+
+  test('run() and close()', () => {
+    const { signal } = new AbortController()
+    assert.deepEqual(runSettings(undefined), { signal: undefined })
+    assert.deepEqual(runSettings({ signal }), { signal })
+    assert.deepEqual(closeSettings(undefined), { force: false })
+    assert.deepEqual(closeSettings({ force: true }), { force: true })
+    for (const wrong of [null, 1, { signal: 1 }, { timeout: 1 }])
+      assert.throws(() => runSettings(wrong), TYPE)
+    for (const wrong of [null, true, { force: 1 }, { forced: true }])
+      assert.throws(() => closeSettings(wrong), TYPE)
+  })
+})

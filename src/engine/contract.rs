@@ -1,0 +1,135 @@
+//! What the engine and its owner say to each other.
+
+/// Microseconds since some moment that the owner chose.
+pub type Micros = u64;
+/// A call: one `parallelMap`, or all `run` calls of a pool together.
+pub type CallId = u32;
+/// A worker, never used again for another one.
+pub type WorkerId = u32;
+
+/// What a pool is.
+#[derive(Clone, Copy, Debug)]
+pub struct PoolConfig {
+    /// The most workers at once.
+    pub size: u32,
+    /// How long a cancelled mapper may go on before its worker is killed.
+    pub grace: Micros,
+}
+
+/// What a call is.
+#[derive(Clone, Copy, Debug)]
+pub struct CallConfig {
+    /// Deliver in source order.
+    pub ordered: bool,
+    /// The first error ends the call.
+    pub stop_on_error: bool,
+    /// The most workers that run it at once.
+    pub concurrency: u32,
+    /// Items between source and consumer; `None`: two chunks per worker.
+    pub window: Option<u32>,
+    /// Bytes between source and consumer, as far as they are known before an item is pulled.
+    pub max_bytes: u64,
+    /// Items in a chunk; `None`: as many as take a worker one to two milliseconds.
+    pub chunk: Option<u32>,
+}
+
+/// A chunk of a call; sequence numbers count from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ChunkId {
+    pub call: CallId,
+    pub sequence: u32,
+}
+
+/// How an item ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    Value,
+    Error,
+    Skipped,
+    /// Its worker died while it ran. Counts as an error.
+    Lost,
+}
+
+impl Status {
+    pub(super) fn is_error(self) -> bool {
+        matches!(self, Self::Error | Self::Lost)
+    }
+}
+
+/// How a call is cancelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cancel {
+    /// Running items may end.
+    Soft,
+    /// Workers whose running item does not end within the grace period are killed.
+    Hard,
+}
+
+/// Why a call failed as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// No worker could be started; the cause is that of this worker.
+    Start(WorkerId),
+}
+
+/// A worker said something that cannot be: it is to be killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Violation;
+
+/// What the owner has to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Start a worker; answer with `handle_ready` or `handle_exit`.
+    Spawn { worker: WorkerId },
+    /// Send items `start..end` of the chunk to the worker, under this cell.
+    Dispatch { worker: WorkerId, cell: u8, chunk: ChunkId, start: u32, end: u32 },
+    /// Take up to `most` unclaimed items back from the end of the `items` in the cell; answer with `handle_taken_back`.
+    TakeBack { worker: WorkerId, cell: u8, items: u32, most: u32 },
+    /// Raise the call's signal in the worker.
+    Abort { worker: WorkerId, call: CallId },
+    /// The worker will not hear of the call again.
+    Forget { worker: WorkerId, call: CallId },
+    /// Kill the worker; `handle_exit` follows.
+    Kill { worker: WorkerId },
+    /// Let the worker end by itself; `handle_exit` follows.
+    Retire { worker: WorkerId },
+    /// The item ran in a worker that has died: note that as its outcome ([`Status::Lost`]).
+    Lost { worker: WorkerId, chunk: ChunkId, item: u32 },
+    /// Hand the item's outcome to the consumer. An error where the call stops on errors is the last one.
+    Deliver { chunk: ChunkId, item: u32 },
+    /// Tell the consumer that this error will stop the call; it is delivered at its place later.
+    Stopping { chunk: ChunkId, item: u32 },
+    /// The call failed as a whole; nothing more is delivered.
+    Failed { call: CallId, failure: Failure },
+    /// All of the chunk has been delivered or dropped, and nothing of it is sent any more: its bytes can go. (After a
+    /// cancel a worker may still run an item of it.)
+    Release { chunk: ChunkId },
+    /// Nothing of the call runs any more.
+    Finished { call: CallId },
+    /// A pool that was closed has no worker left.
+    Closed,
+}
+
+/// How much the source may be pulled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Credit {
+    /// Items.
+    pub items: u32,
+    /// Bytes; the last item may go over it.
+    pub bytes: u64,
+    /// Items to put into a chunk.
+    pub chunk: u32,
+    /// A worker has nothing to do: a partial chunk is welcome.
+    pub hungry: bool,
+}
+
+/// The most items that a chunk can have.
+pub const MAX_CHUNK_ITEMS: u32 = 16_384;
+/// The most items of an automatic window.
+pub const MAX_AUTO_WINDOW: u32 = 16_384;
+/// Chunks that a worker may hold at once: one that runs and one that waits, so that no worker waits for a crossing.
+pub const DEPTH: usize = 2;
+/// Cells that name the chunks of one worker.
+pub const CELLS: usize = 16;
+/// Workers in a row that may die before they have finished anything, without an item to charge it to.
+pub const MAX_BARREN_DEATHS: u32 = 3;

@@ -1,0 +1,351 @@
+//! What the simulation found, and what it cannot see: one short schedule each.
+
+// `call` and `cell` are the engine's words.
+#![allow(clippy::similar_names)]
+
+use super::*;
+use proptest::prelude::*;
+
+const CALL: CallConfig =
+    CallConfig { ordered: true, stop_on_error: true, concurrency: 8, window: None, max_bytes: 1 << 26, chunk: None };
+
+fn pool(size: u32) -> Engine {
+    Engine::new(PoolConfig { size, grace: 1_000 })
+}
+
+/// What the engine asks for, but for spawns, which are answered at once.
+fn actions(engine: &mut Engine) -> Vec<Action> {
+    let mut actions = Vec::new();
+    while let Some(action) = engine.poll_action() {
+        if let Action::Spawn { worker } = action {
+            engine.handle_ready(worker, 0).unwrap();
+        } else {
+            actions.push(action);
+        }
+    }
+    actions
+}
+
+fn dispatches(engine: &mut Engine) -> Vec<(WorkerId, u8, ChunkId)> {
+    let sent = |action| match action {
+        Action::Dispatch { worker, cell, chunk, .. } => Some((worker, cell, chunk)),
+        _ => None,
+    };
+    actions(engine).into_iter().filter_map(sent).collect()
+}
+
+fn end(engine: &mut Engine, worker: WorkerId, cell: u8, status: Status, now: Micros) {
+    engine.handle_outcome(worker, cell, 0, status, 1).unwrap();
+    engine.handle_chunk_done(worker, cell, 1, now).unwrap();
+}
+
+fn end_part(engine: &mut Engine, worker: WorkerId, cell: u8, items: u32, now: Micros) {
+    for item in 0..items {
+        engine.handle_outcome(worker, cell, item, Status::Value, 1).unwrap();
+    }
+    engine.handle_chunk_done(worker, cell, 1, now).unwrap();
+}
+
+#[test]
+fn a_late_answer_is_not_taken_for_one_about_the_cells_next_part() {
+    let mut engine = pool(2);
+    let call = engine.handle_open(CALL);
+    for _ in 0..4 {
+        engine.handle_chunk(call, &[1; 10], 0);
+    }
+    let mut sent = dispatches(&mut engine);
+    sent.sort_by_key(|(worker, cell, _)| (*worker, *cell));
+    let [_, _, (1, first, _), (1, second, _)] = sent[..] else { panic!("{sent:?}") };
+    for cell in [sent[0].1, sent[1].1] {
+        end_part(&mut engine, 0, cell, 10, 50_000);
+    }
+    let told = actions(&mut engine);
+    assert!(told.contains(&Action::TakeBack { worker: 1, cell: second, items: 10, most: 10 }), "{told:?}");
+    // Meanwhile worker 1 gets through with both, and has new work.
+    end_part(&mut engine, 1, first, 10, 50_001);
+    end_part(&mut engine, 1, second, 10, 50_001);
+    for _ in 0..4 {
+        engine.handle_chunk(call, &[1; 20], 50_002);
+    }
+    let sent = dispatches(&mut engine);
+    assert!(sent.iter().all(|(worker, cell, _)| *worker == 0 || *cell != second), "{sent:?}");
+    engine.handle_taken_back(1, second, 10, 50_003);
+    assert_eq!(actions(&mut engine), []);
+    assert!(engine.workers[&1].dispatches().all(|part| part.items() == 20));
+}
+
+#[test]
+fn a_part_that_a_dead_worker_has_never_seen_is_charged_to_nobody() {
+    let mut engine = pool(1);
+    let call = engine.handle_open(CALL);
+    engine.handle_warm_up(1);
+    actions(&mut engine);
+    engine.handle_chunk(call, &[1, 1], 0);
+    // Nobody has looked at the dispatch yet: the cell still tells of another part.
+    engine.handle_exit(0, |_, items| items, 0);
+    let sent = dispatches(&mut engine);
+    assert_eq!(sent, [(1, 0, ChunkId { call, sequence: 0 })]);
+}
+
+#[test]
+fn bytes_counted_otherwise_by_the_owner_do_not_run_under() {
+    let mut engine = pool(2);
+    let call = engine.handle_open(CallConfig { stop_on_error: false, ..CALL });
+    engine.handle_chunk(call, &[100], 0);
+    engine.handle_chunk(call, &[100], 0);
+    dispatches(&mut engine);
+    engine.handle_exit(0, |_, items| items, 0);
+    engine.handle_consumed(call, 1, 5_000);
+    assert_eq!(engine.poll_credit(call).bytes, CALL.max_bytes - 100);
+    engine.handle_consumed(call, 7, u64::MAX);
+    assert_eq!(engine.poll_credit(call).bytes, CALL.max_bytes - 100);
+}
+
+#[test]
+fn a_partial_chunk_is_welcome_where_other_calls_keep_all_workers_busy() {
+    let mut engine = pool(1);
+    let (busy, slow) = (engine.handle_open(CALL), engine.handle_open(CALL));
+    for _ in 0..8 {
+        engine.handle_chunk(busy, &[1], 0);
+    }
+    let sent = dispatches(&mut engine);
+    assert!(engine.poll_credit(slow).hungry);
+    engine.handle_chunk(slow, &[1], 0);
+    assert!(!engine.poll_credit(slow).hungry);
+    // And it is served in its turn, not after all others.
+    end(&mut engine, 0, sent[0].1, Status::Value, 1);
+    assert_eq!(dispatches(&mut engine)[0].2.call, slow);
+}
+
+#[test]
+fn a_slow_item_does_not_keep_the_chunks_after_it() {
+    let mut engine = pool(2);
+    let call = engine.handle_open(CallConfig { ordered: false, concurrency: 2, ..CALL });
+    engine.handle_chunk(call, &[1], 0);
+    engine.handle_chunk(call, &[1], 0);
+    dispatches(&mut engine);
+    for now in 0..1_000 {
+        end(&mut engine, 1, 0, Status::Value, now);
+        engine.handle_consumed(call, 1, 1);
+        engine.handle_chunk(call, &[1], now);
+        let sent = dispatches(&mut engine);
+        if let Some((0, ..)) = sent.first() {
+            // It waits behind the slow one; the next one goes to the other worker.
+            engine.handle_chunk(call, &[1], now);
+            dispatches(&mut engine);
+        }
+    }
+    assert!(engine.calls[&call].live_chunks() <= 4, "{}", engine.calls[&call].live_chunks());
+}
+
+#[test]
+fn the_first_error_is_thrown_though_one_before_it_follows() {
+    let mut engine = pool(2);
+    let call = engine.handle_open(CALL);
+    engine.handle_chunk(call, &[1], 0);
+    engine.handle_chunk(call, &[1], 0);
+    let sent = dispatches(&mut engine);
+    let [(first, first_cell, _), (second, second_cell, second_chunk)] = sent[..] else { panic!("{sent:?}") };
+    engine.handle_outcome(second, second_cell, 0, Status::Error, 1).unwrap();
+    let told = actions(&mut engine);
+    assert!(told.contains(&Action::Stopping { chunk: second_chunk, item: 0 }) && !told.iter().any(is_delivery));
+    // The raised signal makes an error of the item before it.
+    assert_eq!(engine.handle_outcome(first, first_cell, 0, Status::Error, 1), Ok(None));
+    assert_eq!(actions(&mut engine), [Action::Deliver { chunk: second_chunk, item: 0 }]);
+}
+
+fn is_delivery(action: &Action) -> bool {
+    matches!(action, Action::Deliver { .. })
+}
+
+#[test]
+fn a_call_does_not_wait_for_the_slow_item_of_another() {
+    let mut engine = pool(1);
+    let calls = [engine.handle_open(CALL), engine.handle_open(CALL)];
+    for call in calls {
+        engine.handle_chunk(call, &[1], 0);
+    }
+    let sent = dispatches(&mut engine);
+    let (_, cell, ChunkId { call: other, .. }) = sent[1];
+    engine.handle_cancel(other, Cancel::Hard, 5);
+    let told = actions(&mut engine);
+    assert!(told.contains(&Action::TakeBack { worker: 0, cell, items: 1, most: MAX_CHUNK_ITEMS }), "{told:?}");
+    engine.handle_taken_back(0, cell, 0, 5);
+    assert_eq!(actions(&mut engine), [Action::Finished { call: other }]);
+    // Nor is the worker killed for it, and it forgets the call when it comes past its empty part.
+    assert_eq!(engine.poll_timeout(), None);
+    end(&mut engine, 0, sent[0].1, Status::Value, 9);
+    engine.handle_chunk_done(0, cell, 0, 9).unwrap();
+    assert!(actions(&mut engine).contains(&Action::Forget { worker: 0, call: other }));
+}
+
+#[test]
+fn nothing_waits_long_behind_one_slow_item() {
+    let mut engine = pool(2);
+    let call = engine.handle_open(CallConfig { ordered: false, ..CALL });
+    for _ in 0..4 {
+        engine.handle_chunk(call, &[1], 0);
+    }
+    let sent = dispatches(&mut engine);
+    let (_, behind, chunk) = *sent.iter().rfind(|(worker, ..)| *worker == 0).unwrap();
+    let due = engine.poll_timeout().expect("a time to look again");
+    // Worker 1 is at work all the time, never idle.
+    end(&mut engine, 1, sent.iter().find(|(worker, ..)| *worker == 1).unwrap().1, Status::Value, due - 1);
+    engine.handle_chunk(call, &[1], due - 1);
+    engine.handle_timeout(due);
+    let told = actions(&mut engine);
+    assert!(told.contains(&Action::TakeBack { worker: 0, cell: behind, items: 1, most: 1 }), "{told:?}");
+    let busy = engine.workers[&1].dispatches().map(|part| part.cell).collect::<Vec<_>>();
+    engine.handle_taken_back(0, behind, 0, due);
+    end(&mut engine, 1, busy[0], Status::Value, due + 1);
+    assert!(dispatches(&mut engine).iter().any(|(worker, _, other)| (*worker, *other) == (1, chunk)));
+}
+
+#[test]
+fn workers_that_die_at_once_are_not_replaced_for_ever_beside_one_that_lives() {
+    let mut engine = pool(2);
+    let call = engine.handle_open(CallConfig { chunk: Some(1), ..CALL });
+    engine.handle_chunk(call, &[1], 0);
+    let (alive, mut cell, _) = dispatches(&mut engine)[0];
+    let mut spawns = 0;
+    for now in 0..100 {
+        for _ in 0..3 {
+            engine.handle_chunk(call, &[1], now);
+        }
+        end(&mut engine, alive, cell, Status::Value, now);
+        engine.handle_consumed(call, 4, 4);
+        while let Some(action) = engine.poll_action() {
+            match action {
+                Action::Spawn { worker } => {
+                    spawns += 1;
+                    engine.handle_ready(worker, now).unwrap();
+                    engine.handle_exit(worker, |_, _| 0, now);
+                }
+                Action::Dispatch { worker, cell: sent, .. } if worker == alive => cell = sent,
+                _ => {}
+            }
+        }
+        cell = engine.workers[&alive].dispatches().next().map_or(cell, |part| part.cell);
+    }
+    assert_eq!(spawns, MAX_BARREN_DEATHS);
+}
+
+#[test]
+fn a_worker_retired_while_it_starts_may_still_become_ready() {
+    let mut engine = pool(1);
+    engine.handle_warm_up(1);
+    assert_eq!(engine.poll_action(), Some(Action::Spawn { worker: 0 }));
+    engine.handle_close();
+    assert_eq!(engine.poll_action(), Some(Action::Retire { worker: 0 }));
+    assert_eq!(engine.handle_ready(0, 1), Ok(()));
+    assert_eq!(engine.handle_ready(0, 2), Err(Violation));
+    engine.handle_exit(0, |_, _| 0, 3);
+    assert_eq!(actions(&mut engine), [Action::Closed]);
+}
+
+#[test]
+fn a_hard_cancel_kills_at_its_own_time_and_only_for_its_own_items() {
+    let mut engine = pool(2);
+    let (hard, soft) = (engine.handle_open(CALL), engine.handle_open(CALL));
+    engine.handle_chunk(hard, &[1], 0);
+    engine.handle_chunk(soft, &[1], 0);
+    let sent = dispatches(&mut engine);
+    let (ends, cell, _) = *sent.iter().find(|(.., chunk)| chunk.call == hard).unwrap();
+    engine.handle_cancel(soft, Cancel::Soft, 0);
+    engine.handle_cancel(hard, Cancel::Hard, 0);
+    actions(&mut engine);
+    assert_eq!(engine.poll_timeout(), Some(1_000));
+    end(&mut engine, ends, cell, Status::Value, 500);
+    assert_eq!(engine.poll_timeout(), None);
+    engine.handle_timeout(2_000);
+    assert!(!actions(&mut engine).iter().any(|action| matches!(action, Action::Kill { .. })));
+}
+
+#[derive(Clone, Debug)]
+enum Input {
+    Chunk(CallId, u8),
+    SourceEnd(CallId),
+    Consumed(CallId, u32, u64),
+    Cancel(CallId, bool),
+    Ready(WorkerId),
+    Outcome(WorkerId, u8, u32, u32),
+    ChunkDone(WorkerId, u8, u32),
+    TakenBack(WorkerId, u8, u32),
+    Exit(WorkerId, u32),
+    Time(u32),
+    Close,
+    Drain,
+}
+
+fn input() -> impl Strategy<Value = Input> {
+    let call = || 0..3u32;
+    let worker = || 0..6u32;
+    let cell = || prop_oneof![4 => 0..3u8, 1 => any::<u8>()];
+    let number = || prop_oneof![6 => 0..5u32, 1 => any::<u32>()];
+    prop_oneof![
+        4 => (call(), 1..6u8).prop_map(|(call, items)| Input::Chunk(call, items)),
+        1 => call().prop_map(Input::SourceEnd),
+        2 => (call(), number(), any::<u64>()).prop_map(|(call, items, bytes)| Input::Consumed(call, items, bytes)),
+        1 => (call(), any::<bool>()).prop_map(|(call, hard)| Input::Cancel(call, hard)),
+        3 => worker().prop_map(Input::Ready),
+        9 => (worker(), cell(), number(), any::<u32>()).prop_map(|(a, b, c, d)| Input::Outcome(a, b, c, d)),
+        4 => (worker(), cell(), any::<u32>()).prop_map(|(a, b, c)| Input::ChunkDone(a, b, c)),
+        3 => (worker(), cell(), number()).prop_map(|(a, b, c)| Input::TakenBack(a, b, c)),
+        1 => (worker(), number()).prop_map(|(worker, claimed)| Input::Exit(worker, claimed)),
+        2 => (0..40_000u32).prop_map(Input::Time),
+        1 => Just(Input::Close),
+        4 => Just(Input::Drain),
+    ]
+}
+
+proptest! {
+    /// Whatever workers say, and even what no owner should: no panic, and nothing is delivered twice.
+    #[test]
+    fn nothing_that_is_said_can_bring_the_engine_down(
+        inputs in proptest::collection::vec(input(), 1..120),
+        ordered in any::<bool>(),
+        stop_on_error in any::<bool>(),
+        concurrency in any::<u32>(),
+    ) {
+        let mut engine = pool(3);
+        for _ in 0..3 {
+            engine.handle_open(CallConfig { ordered, stop_on_error, concurrency, ..CALL });
+        }
+        let mut now = 0;
+        let mut delivered = std::collections::BTreeSet::new();
+        for input in inputs {
+            match input {
+                Input::Chunk(call, items) => {
+                    let _ = engine.handle_chunk(call, &vec![u32::MAX; items.into()], now);
+                }
+                Input::SourceEnd(call) => engine.handle_source_end(call),
+                Input::Consumed(call, items, bytes) => engine.handle_consumed(call, items, bytes),
+                Input::Cancel(call, hard) => engine.handle_cancel(call, if hard { Cancel::Hard } else { Cancel::Soft }, now),
+                Input::Ready(worker) => {
+                    let _ = engine.handle_ready(worker, now);
+                }
+                Input::Outcome(worker, cell, item, bytes) => {
+                    let status = if bytes % 5 == 0 { Status::Error } else { Status::Value };
+                    let _ = engine.handle_outcome(worker, cell, item, status, bytes);
+                }
+                Input::ChunkDone(worker, cell, micros) => {
+                    let _ = engine.handle_chunk_done(worker, cell, micros, now);
+                }
+                Input::TakenBack(worker, cell, end) => engine.handle_taken_back(worker, cell, end, now),
+                Input::Exit(worker, claimed) => engine.handle_exit(worker, |_, _| claimed, now),
+                Input::Time(micros) => {
+                    now += u64::from(micros);
+                    engine.handle_timeout(now);
+                }
+                Input::Close => engine.handle_close(),
+                Input::Drain => while let Some(action) = engine.poll_action() {
+                    if let Action::Deliver { chunk, item } = action {
+                        prop_assert!(delivered.insert((chunk, item)), "twice: {chunk:?} {item}");
+                    }
+                },
+            }
+            prop_assert!(engine.workers.len() <= 3);
+            let _ = [0, 1, 2].map(|call| engine.poll_credit(call));
+        }
+    }
+}
