@@ -159,6 +159,7 @@ class WorkerPool {
 
   #onClosed() {
     this.#core?.hold(-1)
+    this.#core?.native.dispose()
     this.#closed?.resolve()
   }
 

@@ -146,7 +146,9 @@ export function conformance(place) {
           await assert.rejects(async () => {
             for await (const value of map(source)) seen.push(value)
           }, TypeError)
-          assert.deepEqual(seen, resultsOf(at))
+          // Nothing starts once the error is known, so where several run at once earlier items may not have begun.
+          assert.deepEqual(seen, resultsOf(place.capacity === Infinity ? at : seen.length))
+          assert.ok(seen.length <= at)
           await assert.rejects(map(source).toArray(), TypeError)
           await assert.rejects(map(source, 'double', { preserveOrder: false }).toArray(), TypeError)
         }

@@ -22,7 +22,7 @@ use napi::{
 };
 use napi_derive::napi;
 use std::{
-    cell::Cell,
+    cell::{Cell, RefCell},
     os::fd::AsRawFd,
     sync::{Arc, Weak},
 };
@@ -44,9 +44,22 @@ pub struct ProcessOptions {
 /// A pool. `onWake` is called when there may be something to collect.
 #[napi]
 pub struct NativePool {
-    pool: Arc<Pool>,
-    poll: Poll,
+    /// Gone after `dispose`.
+    open: RefCell<Option<Open>>,
     held: Cell<bool>,
+}
+
+struct Open {
+    // Dropped first: the event loop lets go of the descriptor before the pool closes it.
+    poll: Poll,
+    pool: Arc<Pool>,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        // Nobody is left who could want anything of its workers.
+        self.pool.with(Core::abandon);
+    }
 }
 
 #[napi]
@@ -63,9 +76,7 @@ impl NativePool {
         };
         let init = options.init.to_vec();
         let config = config(size, grace_ms);
-        let made = Self::new(env, config, &on_wake, |watch, pool| Box::new(Processes::new(launch, init, watch, pool)))?;
-        supervisor::watch(&made.pool);
-        Ok(made)
+        Self::new(env, config, &on_wake, |watch, pool| Box::new(Processes::new(launch, init, watch, pool)))
     }
 
     /// A pool of threads that run one native operation.
@@ -74,9 +85,7 @@ impl NativePool {
     pub fn threads(env: Env, size: u32, operation: String, on_wake: Function<(), ()>) -> Result<Self> {
         let operation = native::operation(&operation)
             .ok_or_else(|| napi::Error::from_reason(format!("there is no native operation {operation:?}")))?;
-        let made = Self::new(env, config(size, 0), &on_wake, |_, pool| Box::new(Threads::new(operation, pool)))?;
-        supervisor::watch(&made.pool);
-        Ok(made)
+        Self::new(env, config(size, 0), &on_wake, |_, pool| Box::new(Threads::new(operation, pool)))
     }
 
     fn new(
@@ -89,7 +98,8 @@ impl NativePool {
         let pool = Pool::new(config, Arc::clone(&watch), |pool| place(watch, pool))
             .map_err(|error| thrown(&Error::Watch(error)))?;
         let poll = Poll::new(env, pool.watch.as_raw_fd(), on_wake.raw())?;
-        Ok(Self { pool, poll, held: Cell::new(false) })
+        supervisor::watch(&pool);
+        Ok(Self { open: RefCell::new(Some(Open { poll, pool })), held: Cell::new(false) })
     }
 
     /// Opens a call. `window` and `chunk` 0: automatic.
@@ -165,7 +175,9 @@ impl NativePool {
     /// What has happened, if anything: a batch for `lib/batch-reader.js`.
     #[napi(catch_unwind)]
     pub fn collect<'env>(&self, env: &'env Env) -> Result<Option<BufferSlice<'env>>> {
-        self.pool.watch.answer();
+        if let Some(open) = &*self.open.borrow() {
+            open.pool.watch.answer();
+        }
         let batch = self.with(|core| {
             core.pump();
             core.collect()
@@ -189,6 +201,13 @@ impl NativePool {
     #[napi(catch_unwind)]
     pub fn close(&self) -> bool {
         self.with(Core::close).1
+    }
+
+    /// Ends all workers, and gives everything back to the system. Nothing happens here any more after it.
+    #[napi(catch_unwind)]
+    pub fn dispose(&self) {
+        let open = self.open.borrow_mut().take();
+        drop(open);
     }
 
     /// Keeps the program alive, even where nothing runs: somebody waits for the pool itself.
@@ -216,22 +235,18 @@ impl NativePool {
         more
     }
 
-    /// Does something with the pool, and all that follows from it; tells too whether there is something to collect.
-    fn with<T>(&self, act: impl FnOnce(&mut Core) -> T) -> (T, bool) {
-        let (result, busy, more) = self.pool.with(|core| {
+    /// Does something with the pool, and all that follows from it; tells too whether there is something to collect. Does
+    /// nothing after `dispose`: a wake-up may still be under way.
+    fn with<T: Default>(&self, act: impl FnOnce(&mut Core) -> T) -> (T, bool) {
+        let open = self.open.borrow();
+        let Some(Open { poll, pool }) = &*open else { return (T::default(), false) };
+        let (result, busy, more) = pool.with(|core| {
             let result = act(core);
             core.pump();
             (result, core.is_busy(), core.has_batch())
         });
-        self.poll.keep_alive(busy || self.held.get());
+        poll.keep_alive(busy || self.held.get());
         (result, more)
-    }
-}
-
-impl Drop for NativePool {
-    fn drop(&mut self) {
-        // Nobody is left who could want anything of its workers.
-        self.pool.with(Core::abandon);
     }
 }
 
