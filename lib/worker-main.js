@@ -30,7 +30,7 @@ import { loadTask } from './worker-task.js'
 export function runWorker(WorkerPort, descriptors) {
   const native = new WorkerPort(descriptors, () => worker.wake())
   const worker = new Worker(native)
-  worker.wake()
+  worker.begin()
 }
 
 class Worker {
@@ -57,16 +57,34 @@ class Worker {
     process.on('uncaughtExceptionMonitor', (error) => this.#port.fatal(error))
   }
 
-  /** The parent has rung, or may have. */
-  wake() {
-    this.#native.answer()
-    this.#receive()
-    if (!this.#running) this.#work()
+  /** The first frame says what to load. */
+  begin() {
+    this.#listen()
   }
 
-  /** Take all frames that are there; after that the parent rings. */
-  #receive() {
-    for (let frame = this.#native.receive(); frame !== null; frame = this.#native.receive()) this.#handle(frame)
+  /** The parent has rung. */
+  wake() {
+    this.#native.answer()
+    if (this.#running) this.#listen()
+    else this.#work()
+  }
+
+  /** Take all frames that are there; after that the parent rings: while a task awaits something, it may be aborted. */
+  #listen() {
+    for (let frame = this.#native.receive(false); frame !== null; frame = this.#native.receive(false)) this.#handle(frame)
+  }
+
+  /**
+   * Take frames up to the next chunk. Those behind it wait: as long as there is work, nobody has to ring.
+   * @returns {boolean} false: there is none, and the parent rings
+   */
+  #receiveChunk() {
+    while (this.#chunks.length === 0) {
+      const frame = this.#native.receive(true)
+      if (frame === null) return false
+      this.#handle(frame)
+    }
+    return true
   }
 
   /** @param {Uint8Array} frame */
@@ -110,13 +128,11 @@ class Worker {
 
   /** Run chunks until there is none, or one that needs the event loop. */
   #work() {
-    if (this.#task === undefined) return
     this.#turn = performance.now()
     for (;;) {
       const chunk = this.#chunks.shift()
       if (chunk === undefined) {
-        this.#receive()
-        if (this.#chunks.length > 0) continue
+        if (this.#receiveChunk()) continue
         if (this.#retired) this.#retire()
         return
       }
@@ -256,7 +272,7 @@ class Worker {
     else this.#port.value(cell, item, result)
   }
 
-  /** While a promise is awaited, what was published before it should be seen. */
+  /** While a promise is awaited, what was published before it should be seen, and an abort be heard. */
   #announceSoon() {
     if (this.#announcing) return
     this.#announcing = true
@@ -266,6 +282,7 @@ class Worker {
   #announceNow = () => {
     this.#announcing = false
     this.#port.announce()
+    this.#listen()
   }
 
   /** @param {number} call */

@@ -87,10 +87,10 @@ impl WorkerPort {
         [capacities.row_at(), capacities.row, capacities.text_at(), capacities.text].map(|bytes| bytes as u32).to_vec()
     }
 
-    /// The next frame; null once the parent has been told to ring for more.
+    /// The next frame; null once the parent has been told to ring for more. `mayPoll`: there is nothing else to do.
     #[napi(catch_unwind)]
-    pub fn receive<'env>(&self, env: &'env Env) -> Result<Option<BufferSlice<'env>>> {
-        let frame = self.end().receive().map_err(corrupt)?;
+    pub fn receive<'env>(&self, env: &'env Env, may_poll: bool) -> Result<Option<BufferSlice<'env>>> {
+        let frame = self.end().receive(may_poll).map_err(corrupt)?;
         frame.map(|bytes| to_buffer(env, bytes)).transpose()
     }
 

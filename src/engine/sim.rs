@@ -167,6 +167,8 @@ enum Event {
     Js(CallId),
     Cancel(CallId, Cancel),
     Close,
+    /// The time is told though nothing is due.
+    LookUp,
     WarmUp(u32),
     /// The worker's process is up, or fails to come up.
     Started(WorkerId),
@@ -342,7 +344,7 @@ impl Sim {
             hostile: random.pick(&[0, 0, 0, 0, 30]),
             item_micros: random.pick(&[1, 20, 300, 5_000]),
             slow_items: random.pick(&[0, 0, 2, 50]),
-            lazy_owner: random.pick(&[0, 10, 40]),
+            lazy_owner: random.pick(&[0, 10, 40, 90]),
         };
         let plans: Vec<Plan> = (0..random.between(1..=4)).map(|_| Plan::draw(&mut random)).collect();
         let mut sim = Self {
@@ -373,6 +375,9 @@ impl Sim {
         for at in 0..sim.plans.len() {
             let delay = if at == 0 { 0 } else { sim.random.between(0..=5_000) };
             sim.after(delay, Event::Open(at));
+        }
+        if sim.random.chance(30) {
+            sim.after(0, Event::LookUp);
         }
         if sim.random.chance(20) {
             let (delay, count) = (sim.random.between(0..=3_000), sim.random.between(1..=8) as u32);
@@ -428,6 +433,13 @@ impl Sim {
                 self.closing = true;
                 self.engine.handle_close();
             }
+            Event::LookUp => {
+                self.engine.handle_timeout(self.now);
+                if !self.closed && self.random.chance(90) {
+                    let delay = self.random.between(0..=3_000);
+                    self.after(delay, Event::LookUp);
+                }
+            }
             Event::WarmUp(count) => {
                 self.warm_ups += 1;
                 self.engine.handle_warm_up(count);
@@ -457,7 +469,7 @@ impl Sim {
                     if !self.hand_in(worker) {
                         break;
                     }
-                    if self.random.chance(30) {
+                    if self.random.chance(30) && !self.random.chance(self.mood.lazy_owner) {
                         self.drain();
                     }
                 }
@@ -731,6 +743,7 @@ impl Sim {
         self.spawns += 1;
         // Invariant 3: never more workers than the pool's size.
         assert!((self.processes.len() as u32) < self.config.size, "more workers than the pool has");
+        self.check_spawns();
         let crash = self.random.chance(self.mood.crashes).then(|| {
             let items = if self.mood.barren { 0 } else { self.random.between(0..=20) as u32 };
             (items, self.random.pick(&[CrashAt::Running, CrashAt::Running, CrashAt::Between, CrashAt::Idle]))
@@ -807,7 +820,11 @@ impl Sim {
         });
         assert!(due || process.hostile, "worker {worker} is killed for nothing");
         self.seen.kills += 1;
-        let delay = self.random.between(0..=100);
+        let (delay, epoch) = (self.random.between(0..=1_000), process.epoch);
+        // Now and then its item ends at the last moment, and it begins another.
+        if matches!(process.state, State::Running { .. }) && self.random.chance(50) {
+            self.after(delay / 2, Event::Step(worker, epoch));
+        }
         self.after(delay, Event::Killed(worker));
     }
 
@@ -1175,6 +1192,12 @@ impl Sim {
 
     /// All actions are performed: is everything under way that could be?
     fn check_drained(&self) {
+        for process in self.processes.values().filter(|process| process.state != State::Dead) {
+            for id in process.heard_of.iter().filter(|id| self.calls[id].finished) {
+                let held = process.parts.values().any(|part| part.chunk.call == *id);
+                assert!(held, "a worker still knows call {id}, which has finished");
+            }
+        }
         for (id, call) in self.calls.iter().filter(|(_, call)| !call.is_ending() && !call.finished && !call.may_stop) {
             // What has ended and has its turn is delivered.
             if call.plan.config.ordered {
@@ -1238,16 +1261,19 @@ impl Sim {
         assert!(!working || !behind || (most == 1 && runs_it), "cell {cell} waits for one item of worker {worker}");
     }
 
+    /// No spawn loop: where workers do nothing, each call can try its luck a bounded number of times.
+    fn check_spawns(&self) {
+        let tries = self.plans.len() as u64 + self.warm_ups;
+        let mut most = tries * u64::from(self.config.size + MAX_BARREN_DEATHS);
+        if self.mood.fails_to_start < 100 {
+            most += 20 + 3 * (self.seen.items + self.seen.ran_again + self.seen.kills);
+        }
+        assert!(self.spawns <= most, "{} workers started, where {most} are plenty", self.spawns);
+    }
+
     fn check_end(&self) {
         assert!(self.calls.len() == self.plans.len() && self.calls.values().all(|call| call.finished));
         assert!(self.engine.poll_timeout().is_none());
-        // No spawn loop: where no worker ever does anything, each call can try its luck a bounded number of times.
-        let hopeless = self.mood.fails_to_start == 100;
-        let tries = self.plans.len() as u64 + self.warm_ups;
-        let most = tries * u64::from(self.config.size + MAX_BARREN_DEATHS);
-        assert!(!hopeless || self.spawns <= most, "{} workers started, none of which could work", self.spawns);
-        let charged = self.seen.items + self.seen.ran_again + self.seen.kills;
-        assert!(self.spawns <= most + charged * 3 + 20, "{} workers started for {charged} items", self.spawns);
     }
 
     // ── Odds and ends ──

@@ -57,13 +57,14 @@ impl WorkerEnd {
         &self.bell
     }
 
-    /// The next frame, or `None` once this side has announced that it sleeps. Polls first where the parent allows it.
-    pub fn receive(&mut self) -> Result<Option<Vec<u8>>, Corrupt> {
+    /// The next frame, or `None` once this side has announced that it sleeps. If it may, it polls first where the parent
+    /// allows that.
+    pub fn receive(&mut self, may_poll: bool) -> Result<Option<Vec<u8>>, Corrupt> {
         if let Some(frame) = self.next_frame()? {
             return Ok(Some(frame));
         }
         let micros = self.segment.word(layout::SPIN_MICROS).load(Ordering::Relaxed).min(1000);
-        if micros > 0 {
+        if may_poll && micros > 0 {
             let until = Instant::now() + Duration::from_micros(micros.into());
             while Instant::now() < until {
                 if let Some(frame) = self.next_frame()? {
