@@ -80,13 +80,13 @@ describe('a worker that dies fails its item', () => {
     }
   })
 
-  test('a hundred workers die, one after the other', LIMIT, async (t) => {
+  test('many workers die, one after the other', LIMIT, async (t) => {
     const pool = openPool(t, undefined, { size: 2 })
-    const items = Array.from({ length: 200 }, (_, i) =>
+    const items = Array.from({ length: 60 }, (_, i) =>
       i % 2 ? { act: 'value', value: i } : { act: 'kill', signal: 'SIGKILL' },
     )
     const outcomes = await parallelMap(items, pool, { settled: true }).toArray()
-    assert.equal(outcomes.length, 200)
+    assert.equal(outcomes.length, 60)
     for (const { index, status, reason, value } of outcomes) {
       if (index % 2) assert.equal(value, index)
       else assert.equal(reason?.signal, 'SIGKILL', `${index} ${status}`)
@@ -113,7 +113,7 @@ describe('what it wrote and what ended it', () => {
   test('a tail is cut between characters, not inside one', LIMIT, async (t) => {
     const pool = openPool(t, undefined, { size: 1 })
     const error = await rejection(pool.run({ act: 'exit', code: 1, stderr: `x${'€'.repeat(20_000)}` }))
-    assert.match(error.stderr, /^€+$/)
+    assert.ok(/^€+$/.test(error.stderr), error.stderr.slice(0, 10))
   })
 
   test('stderr that a grandchild holds open does not delay the error', LIMIT, async (t) => {
@@ -173,6 +173,13 @@ describe('what it wrote and what ended it', () => {
     assert.equal('cause' in error, false)
   })
 
+  test('an exception whose own handler of the task ends the process is the cause', LIMIT, async (t) => {
+    const pool = openPool(t, undefined, { size: 1 })
+    const error = await rejection(pool.run({ act: 'exitOfUncaught' }))
+    assert.equal(error.exitCode, 8)
+    assert.equal(error.cause.message, 'handled by exit')
+  })
+
   test('what comes later than its item is charged to the item that runs then', LIMIT, async (t) => {
     const pool = openPool(t, undefined, { size: 1 })
     const outcomes = await parallelMap([{ act: 'exitLater', ms: 50 }, { act: 'never' }], pool, { settled: true }).toArray()
@@ -214,7 +221,10 @@ describe('the other items of its chunk', () => {
     const items = [...values(500), { act: 'kill', signal: 'SIGKILL' }]
     const seen = []
     const results = parallelMap(items, pool, { chunkSize: 501, backpressure: 501 })
-    const error = await rejection(results.forEach((value) => seen.push(value)))
+    const consume = async () => {
+      for await (const value of results) seen.push(value)
+    }
+    const error = await rejection(consume())
     assert.equal(error.signal, 'SIGKILL')
     assert.deepEqual(seen, Array.from({ length: 500 }, (_, i) => i))
   })
@@ -283,14 +293,14 @@ describe('a pool goes on', () => {
   test('work that is there while workers die in their idle time is done once each', LIMIT, async (t) => {
     const note = join(folderWith(t), 'ran')
     const pool = openPool(t, undefined, { size: 2 })
-    for (let round = 0; round < 20; round++) {
+    for (let round = 0; round < 10; round++) {
       await pool.ready()
       for (const pid of children()) process.kill(pid, 'SIGKILL')
       const outcomes = await Promise.allSettled([0, 1, 2, 3].map((i) => pool.run({ act: 'value', value: i, note })))
       // Whether the item had begun when its worker was killed is a race; then it is a crash, and nothing else.
       for (const { status, reason } of outcomes) if (status === 'rejected') assert.equal(reason.signal, 'SIGKILL')
     }
-    assert.ok(linesOf(note).length <= 80)
+    assert.ok(linesOf(note).length <= 40)
   })
 
   test('closing waits for the work of a worker that is replaced meanwhile', LIMIT, async (t) => {

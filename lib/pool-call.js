@@ -47,6 +47,8 @@ export class PoolCall {
   #values = /** @type {any[]} */ ([])
   #indexes = /** @type {number[]} */ ([])
   #kinds = /** @type {number[]} */ ([])
+  /** Not all of them are values: `#kinds` says which. */
+  #mixed = false
   #next = 0
   #decodedBytes = 0
 
@@ -240,9 +242,13 @@ export class PoolCall {
       const at = this.#next++
       this.#taken++
       this.#untold++
-      const kind = this.#kinds[at]
       const value = this.#values[at]
       this.#values[at] = undefined
+      if (!this.#mixed) {
+        this.value = value
+        return true
+      }
+      const kind = this.#kinds[at]
       if (kind === VALUE) {
         this.value = this.#settings.settled ? fulfilled(value, this.#indexes[at]) : value
         return true
@@ -270,6 +276,7 @@ export class PoolCall {
     this.#decodedBytes = 0
     this.#next = 0
     this.#values.length = 0
+    this.#mixed = this.#settings.settled
     const entries = this.#arrived[0]
     if (entries === undefined) return false
     const { words, bytes } = entries
@@ -293,8 +300,8 @@ export class PoolCall {
       decoder.open(bytes, text, text + runText)
       let textAt = 0
       for (; at < last; at += ENTRY_WORDS) {
-        const status = statusOf(words, at)
         const end = row + words[at + 3]
+        const status = statusOf(words, at)
         let kind = status
         let value
         if (status === VALUE) {
@@ -308,9 +315,12 @@ export class PoolCall {
           value = this.#errorAt(words, at, bytes, row, text + textAt)
           decoder.open(bytes, text, text + runText)
         }
+        if (kind !== VALUE) this.#mix()
+        if (this.#mixed) {
+          this.#kinds[this.#values.length] = kind
+          this.#indexes[this.#values.length] = indexOf(words, at)
+        }
         this.#values.push(value)
-        this.#indexes[this.#values.length - 1] = indexOf(words, at)
-        this.#kinds[this.#values.length - 1] = kind
         row = end
         textAt += words[at + 4]
       }
@@ -327,6 +337,13 @@ export class PoolCall {
       entries.count -= done
     }
     return true
+  }
+
+  /** From here on kinds and indexes are noted; so far there were only values. */
+  #mix() {
+    if (this.#mixed) return
+    this.#mixed = true
+    for (let at = 0; at < this.#values.length; at++) this.#kinds[at] = VALUE
   }
 
   /**

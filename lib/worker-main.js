@@ -54,7 +54,7 @@ class Worker {
     this.#native = native
     this.#port = new Port(native)
     // Seen before the process ends of it, and only seen: what Node prints and does stays as it is.
-    process.on('uncaughtExceptionMonitor', (error) => this.#port.fatal(error))
+    process.on('uncaughtExceptionMonitor', (error) => this.#onUncaught(error))
   }
 
   /** The first frame says what to load. */
@@ -283,6 +283,20 @@ class Worker {
     this.#announcing = false
     this.#port.announce()
     this.#listen()
+  }
+
+  /** @param {unknown} error that nobody caught where it was thrown */
+  #onUncaught(error) {
+    const isFatal =
+      process.listenerCount('uncaughtException') === 0 && !process.hasUncaughtExceptionCaptureCallback()
+    if (isFatal) {
+      this.#port.fatal(error)
+      return
+    }
+    // The task has a handler of its own: it may end the process of it, or go on, and then it is no cause of anything.
+    const onExit = () => this.#port.fatal(error)
+    process.once('exit', onExit)
+    setImmediate(() => process.off('exit', onExit))
   }
 
   /** @param {number} call */

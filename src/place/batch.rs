@@ -48,7 +48,8 @@ pub struct Head {
 /// A batch that is being filled.
 #[derive(Debug, Default)]
 pub struct Batch {
-    words: Vec<u32>,
+    /// Little-endian.
+    words: Vec<u8>,
     rows: Vec<u8>,
     text: Vec<u8>,
     /// Where the count of the last section of outcomes stands, and its call, as long as it is the last section.
@@ -63,58 +64,61 @@ impl Batch {
 
     pub fn outcome(&mut self, call: CallId, head: Head, row: &[u8], text: &[u8]) {
         match self.open {
-            Some((count_at, open)) if open == call => self.words[count_at] += 1,
+            Some((count_at, open)) if open == call => {
+                let count = &mut self.words[count_at..count_at + 4];
+                let more = u32::from_le_bytes([count[0], count[1], count[2], count[3]]) + 1;
+                count.copy_from_slice(&more.to_le_bytes());
+            }
             _ => {
-                self.section(&[OUTCOMES, call, 1]);
-                self.open = Some((self.words.len() - 1, call));
+                self.section([OUTCOMES, call, 1]);
+                self.open = Some((self.words.len() - 4, call));
             }
         }
         self.entry(head, row, text);
     }
 
     pub fn stopping(&mut self, call: CallId, head: Head, row: &[u8], text: &[u8]) {
-        self.section(&[STOPPING, call]);
+        self.section([STOPPING, call]);
         self.entry(head, row, text);
     }
 
     pub fn failed(&mut self, call: CallId, head: Head, row: &[u8]) {
-        self.section(&[FAILED, call]);
+        self.section([FAILED, call]);
         self.entry(head, row, &[]);
     }
 
     pub fn start_failed(&mut self, head: Head, row: &[u8]) {
-        self.section(&[START_FAILED]);
+        self.section([START_FAILED]);
         self.entry(head, row, &[]);
     }
 
     pub fn finished(&mut self, call: CallId) {
-        self.section(&[FINISHED, call]);
+        self.section([FINISHED, call]);
     }
 
     pub fn define(&mut self, worker: WorkerId, id: u32, definition: &[u8]) {
-        self.section(&[DEFINE, worker, id, definition.len() as u32]);
+        self.section([DEFINE, worker, id, definition.len() as u32]);
         self.rows.extend_from_slice(definition);
     }
 
     pub fn forget(&mut self, worker: WorkerId) {
-        self.section(&[FORGET, worker]);
+        self.section([FORGET, worker]);
     }
 
     pub fn ready(&mut self, worker: WorkerId, pid: u32) {
-        self.section(&[READY, worker, pid]);
+        self.section([READY, worker, pid]);
     }
 
     pub fn closed(&mut self) {
-        self.section(&[CLOSED]);
+        self.section([CLOSED]);
     }
 
     /// The buffer, and an empty batch in its place.
     pub fn take(&mut self) -> Vec<u8> {
-        let words = self.words.len() + 3;
-        let mut bytes = Vec::with_capacity(words * 4 + self.rows.len() + self.text.len());
-        for word in [words as u32, self.rows.len() as u32, self.text.len() as u32].iter().chain(&self.words) {
-            bytes.extend_from_slice(&word.to_le_bytes());
-        }
+        let lengths = [self.words.len() / 4 + 3, self.rows.len(), self.text.len()];
+        let mut bytes = Vec::with_capacity(12 + self.words.len() + self.rows.len() + self.text.len());
+        bytes.extend(lengths.into_iter().flat_map(|length| (length as u32).to_le_bytes()));
+        bytes.extend_from_slice(&self.words);
         bytes.extend_from_slice(&self.rows);
         bytes.extend_from_slice(&self.text);
         self.words.clear();
@@ -127,9 +131,13 @@ impl Batch {
         bytes
     }
 
-    fn section(&mut self, words: &[u32]) {
+    fn section<const N: usize>(&mut self, words: [u32; N]) {
         self.open = None;
-        self.words.extend_from_slice(words);
+        self.push(words);
+    }
+
+    fn push<const N: usize>(&mut self, words: [u32; N]) {
+        self.words.extend_from_slice(words.map(u32::to_le_bytes).as_flattened());
     }
 
     fn entry(&mut self, head: Head, row: &[u8], text: &[u8]) {
@@ -140,7 +148,7 @@ impl Batch {
             Status::Lost => 3,
         };
         let high = (head.index >> 32) as u32;
-        self.words.extend_from_slice(&[head.index as u32, status | high << 8, head.worker, head.size.row, head.size.text]);
+        self.push([head.index as u32, status | high << 8, head.worker, head.size.row, head.size.text]);
         self.rows.extend_from_slice(row);
         self.text.extend_from_slice(text);
     }

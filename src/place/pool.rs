@@ -3,10 +3,10 @@
 use super::{
     Events, Exit, ItemSize, Outcome, Part, Place,
     batch::{Batch, Head},
-    store::{Items, Store},
+    store::{Chunk, Items, Store},
     watch::Watch,
 };
-use crate::engine::{Action, CallConfig, CallId, Cancel, Credit, Engine, Micros, PoolConfig, Status, WorkerId};
+use crate::engine::{Action, CallConfig, CallId, Cancel, ChunkId, Credit, Engine, Micros, PoolConfig, Status, WorkerId};
 use millrace_channel::doorbell::Doorbell;
 use std::{
     collections::{BTreeSet, HashMap},
@@ -201,8 +201,9 @@ impl Core {
                 now,
             };
             self.place.drain(&mut heard);
-            while let Some(action) = self.engine.poll_action() {
-                self.perform(action);
+            let mut next = self.engine.poll_action();
+            while let Some(action) = next {
+                next = self.perform(action);
             }
             for worker in self.store.forgotten() {
                 self.batch.forget(worker);
@@ -214,14 +215,29 @@ impl Core {
         }
     }
 
-    fn perform(&mut self, action: Action) {
+    /// Delivers an outcome, and those of the same chunk that follow it; returns the first other action.
+    fn deliver(&mut self, id: ChunkId, mut item: u32) -> Option<Action> {
+        let chunk = self.store.chunk(id);
+        loop {
+            if let Some((head, row, text)) = chunk.and_then(|chunk| entry(chunk, item)) {
+                self.batch.outcome(id.call, head, row, text);
+            }
+            match self.engine.poll_action() {
+                Some(Action::Deliver { chunk, item: next }) if chunk == id => item = next,
+                other => return other,
+            }
+        }
+    }
+
+    /// Does what the engine asks for; returns what it asks for next.
+    fn perform(&mut self, action: Action) -> Option<Action> {
         match action {
             Action::Spawn { worker } => {
                 self.alive.insert(worker);
                 self.place.spawn(worker);
             }
             Action::Dispatch { worker, cell, chunk, start, end } => {
-                let Some(items) = self.store.items(chunk) else { return };
+                let Some(items) = self.store.items(chunk) else { return self.engine.poll_action() };
                 let (sizes, rows, text) = items.part(start, end);
                 let first_index = items.first_index + u64::from(start);
                 let part =
@@ -244,14 +260,10 @@ impl Core {
                 let outcome = Outcome { cell: 0, item, status: Status::Lost, size };
                 self.store.put((chunk, item), worker, outcome, |rows, _| rows.extend_from_slice(&row));
             }
-            Action::Deliver { chunk, item } => {
-                if let Some((head, row, text)) = entry(&self.store, chunk, item) {
-                    self.batch.outcome(chunk.call, head, row, text);
-                }
-            }
-            Action::Stopping { chunk, item } => {
-                if let Some((head, row, text)) = entry(&self.store, chunk, item) {
-                    self.batch.stopping(chunk.call, head, row, text);
+            Action::Deliver { chunk, item } => return self.deliver(chunk, item),
+            Action::Stopping { chunk: id, item } => {
+                if let Some((head, row, text)) = self.store.chunk(id).and_then(|chunk| entry(chunk, item)) {
+                    self.batch.stopping(id.call, head, row, text);
                 }
             }
             Action::Failed { call, failure: crate::engine::Failure::Start(worker) } => {
@@ -265,12 +277,13 @@ impl Core {
             }
             Action::Closed => self.batch.closed(),
         }
+        self.engine.poll_action()
     }
 }
 
-fn entry(store: &Store, chunk: crate::engine::ChunkId, item: u32) -> Option<(Head, &[u8], &[u8])> {
-    let (entry, row, text) = store.entry(chunk, item)?;
-    let head = Head { index: store.index(chunk, item), status: entry.status, worker: entry.worker, size: entry.size };
+fn entry(chunk: &Chunk, item: u32) -> Option<(Head, &[u8], &[u8])> {
+    let (entry, row, text) = chunk.entry(item)?;
+    let head = Head { index: chunk.index(item), status: entry.status, worker: entry.worker, size: entry.size };
     Some((head, row, text))
 }
 

@@ -2,7 +2,8 @@
 
 use super::{ItemSize, Outcome};
 use crate::engine::{ChunkId, Status, WorkerId};
-use std::collections::HashMap;
+// Keys are our own numbers, so nobody can choose colliding ones.
+use rustc_hash::FxHashMap;
 
 /// Items as JavaScript submitted them. A part that is sent twice (its worker died) is cut from the same bytes.
 #[derive(Debug, Default)]
@@ -42,8 +43,9 @@ pub struct Entry {
     text_at: u32,
 }
 
+/// A chunk's items, and their outcomes as far as they have come.
 #[derive(Debug, Default)]
-struct Chunk {
+pub struct Chunk {
     items: Items,
     entries: Vec<Option<Entry>>,
     rows: Vec<u8>,
@@ -52,12 +54,30 @@ struct Chunk {
     workers: Vec<WorkerId>,
 }
 
+impl Chunk {
+    /// Position of an item in its source.
+    #[must_use]
+    pub fn index(&self, item: u32) -> u64 {
+        self.items.first_index + u64::from(item)
+    }
+
+    /// An outcome with its row and text.
+    #[must_use]
+    pub fn entry(&self, item: u32) -> Option<(Entry, &[u8], &[u8])> {
+        let entry = (*self.entries.get(item as usize)?)?;
+        let (row_at, text_at) = (entry.row_at as usize, entry.text_at as usize);
+        let row = &self.rows[row_at..row_at + entry.size.row as usize];
+        let text = &self.text[text_at..text_at + entry.size.text as usize];
+        Some((entry, row, text))
+    }
+}
+
 /// Chunks by their names.
 #[derive(Debug, Default)]
 pub struct Store {
-    chunks: HashMap<ChunkId, Chunk>,
+    chunks: FxHashMap<ChunkId, Chunk>,
     /// In how many chunks a worker's outcomes are kept: what it defined is needed that long.
-    kept: HashMap<WorkerId, u32>,
+    kept: FxHashMap<WorkerId, u32>,
     exited: Vec<WorkerId>,
 }
 
@@ -72,10 +92,9 @@ impl Store {
         self.chunks.get(&id).map(|chunk| &chunk.items)
     }
 
-    /// Position of an item in its source.
     #[must_use]
-    pub fn index(&self, id: ChunkId, item: u32) -> u64 {
-        self.items(id).map_or(0, |items| items.first_index + u64::from(item))
+    pub fn chunk(&self, id: ChunkId) -> Option<&Chunk> {
+        self.chunks.get(&id)
     }
 
     /// Keeps an outcome; `write` appends its bytes.
@@ -94,17 +113,6 @@ impl Store {
             chunk.workers.push(worker);
             *self.kept.entry(worker).or_default() += 1;
         }
-    }
-
-    /// An outcome with its row and text.
-    #[must_use]
-    pub fn entry(&self, id: ChunkId, item: u32) -> Option<(Entry, &[u8], &[u8])> {
-        let chunk = self.chunks.get(&id)?;
-        let entry = (*chunk.entries.get(item as usize)?)?;
-        let (row_at, text_at) = (entry.row_at as usize, entry.text_at as usize);
-        let row = &chunk.rows[row_at..row_at + entry.size.row as usize];
-        let text = &chunk.text[text_at..text_at + entry.size.text as usize];
-        Some((entry, row, text))
     }
 
     pub fn release(&mut self, id: ChunkId) {

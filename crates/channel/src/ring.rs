@@ -19,6 +19,12 @@ pub trait RingMemory {
     fn store(&self, at: u32, bytes: &[u8]);
     /// Copies `at..at + into.len()`, which lies inside the capacity, out.
     fn load(&self, at: u32, into: &mut [u8]);
+    /// Appends `at..at + count`, which lies inside the capacity, to `into`. Once per outcome, so worth an own way.
+    fn append(&self, at: u32, count: usize, into: &mut Vec<u8>) {
+        let start = into.len();
+        into.resize(start + count, 0);
+        self.load(at, &mut into[start..]);
+    }
 }
 
 /// Writes as much of `bytes` as there is room for; returns how much.
@@ -63,10 +69,10 @@ pub fn copy(memory: &impl RingMemory, at: u32, count: usize, into: &mut Vec<u8>)
     let capacity = memory.capacity();
     let offset = at & (capacity - 1);
     let first = count.min((capacity - offset) as usize);
-    let start = into.len();
-    into.resize(start + count, 0);
-    memory.load(offset, &mut into[start..start + first]);
-    memory.load(0, &mut into[start + first..]);
+    memory.append(offset, first, into);
+    if first < count {
+        memory.append(0, count - first, into);
+    }
 }
 
 #[cfg(all(test, not(loom)))]

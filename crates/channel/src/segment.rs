@@ -164,6 +164,18 @@ impl RingMemory for Area<'_> {
             std::ptr::copy_nonoverlapping(from, into.as_mut_ptr(), into.len());
         }
     }
+
+    fn append(&self, at: u32, count: usize, into: &mut Vec<u8>) {
+        assert!(at as usize + count <= self.bytes, "a copy past the ring");
+        into.reserve(count);
+        // SAFETY: in bounds by the assertion; as above for the other process. The bytes behind the vector's length were
+        // just reserved, and are written before the length covers them.
+        unsafe {
+            let from = self.segment.base.as_ptr().add(self.at + at as usize);
+            std::ptr::copy_nonoverlapping(from, into.as_mut_ptr().add(into.len()), count);
+            into.set_len(into.len() + count);
+        }
+    }
 }
 
 fn check(result: libc::c_int) -> io::Result<libc::c_int> {

@@ -73,6 +73,8 @@ impl WorkerEnd {
                 for _ in 0..32 {
                     std::hint::spin_loop();
                 }
+                // The parent may have been woken on this very core.
+                std::thread::yield_now();
             }
         }
         sleep::announce(self.segment.word(layout::WORKER_SLEEPS));
