@@ -274,6 +274,7 @@ describe('after a failed start', () => {
     // Whether the item had begun is a race.
     assert.ok(['ERR_WORKER_START', 'ERR_WORKER_CRASHED'].includes(error.code), error.message)
     assert.equal(error.exitCode, 3)
+    await pool.close()
     assert.ok(linesOf(log).length <= 10)
   })
 

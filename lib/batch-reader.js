@@ -22,25 +22,41 @@ export const LOST = 3
 /** Words of an entry. */
 export const ENTRY_WORDS = 5
 
-/** A cursor over a batch. Rows and texts of entries lie in the order of the entries, so it only moves forward. */
+/**
+ * A cursor over a batch. Rows and texts of entries lie in the order of the entries, so it only moves forward. Whoever
+ * keeps entries holds the batch, and lets it go: then its buffer is used again. (New buffers for every batch would
+ * outlive young collections, and memory would grow until a full one.)
+ */
 export class BatchReader {
-  /** @param {Uint8Array} bytes */
-  constructor(bytes) {
+  #holders = 1
+  #recycle
+
+  /**
+   * @param {Uint8Array} bytes
+   * @param {(bytes: Uint8Array) => void} recycle
+   */
+  constructor(bytes, recycle) {
     this.bytes = bytes
-    const lengths = new DataView(bytes.buffer, bytes.byteOffset)
-    const count = lengths.getUint32(0, true)
-    /** @type {Uint32Array} */
-    this.words =
-      bytes.byteOffset % 4 === 0
-        ? new Uint32Array(bytes.buffer, bytes.byteOffset, count)
-        : new Uint32Array(bytes.slice(0, count * 4).buffer)
+    this.#recycle = recycle
+    const words = new Uint32Array(bytes.buffer, 0, bytes.length >>> 2)
+    const count = words[0]
+    this.words = words
+    this.end = count
     this.at = 3
     this.row = count * 4
-    this.text = this.row + this.words[1]
+    this.text = this.row + words[1]
+  }
+
+  hold() {
+    this.#holders++
+  }
+
+  release() {
+    if (--this.#holders === 0) this.#recycle(this.bytes)
   }
 
   get ended() {
-    return this.at >= this.words.length
+    return this.at >= this.end
   }
 
   /** The next word. */
@@ -70,13 +86,13 @@ export class BatchReader {
       this.text += words[this.at + 4]
       this.at += ENTRY_WORDS
     }
-    return { bytes, words, at, count, row, text }
+    return { batch: this, bytes, words, at, count, row, text }
   }
 }
 
 /**
  * Entries that are still to be read: where the next one stands.
- * @typedef {{ bytes: Uint8Array, words: Uint32Array, at: number, count: number, row: number, text: number }} Entries
+ * @typedef {{ batch: BatchReader, bytes: Uint8Array, words: Uint32Array, at: number, count: number, row: number, text: number }} Entries
  */
 
 /**

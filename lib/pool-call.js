@@ -154,7 +154,9 @@ export class PoolCall {
    * @param {Entries} entries
    */
   receive(entries) {
-    if (this.#phase === ACTIVE) this.#arrived.push(entries)
+    if (this.#phase !== ACTIVE) return
+    entries.batch.hold()
+    this.#arrived.push(entries)
   }
 
   /**
@@ -330,6 +332,7 @@ export class PoolCall {
     this.#decodedBytes = row - entries.row + (text - entries.text)
     if (done === entries.count) {
       this.#arrived.shift()
+      entries.batch.release()
     } else {
       entries.at = at
       entries.row = row
@@ -546,7 +549,7 @@ export class PoolCall {
   /** Let go of everything that was held for the consumer. */
   #release() {
     this.#settings.signal?.removeEventListener('abort', this.#onAbort)
-    this.#arrived.length = 0
+    for (const { batch } of this.#arrived.splice(0)) batch.release()
     this.#values.length = 0
     this.#next = 0
     this.#promised.length = 0

@@ -39,6 +39,8 @@ export class PoolCore {
   #decoders = new Map()
   #collectingSoon = false
   #holds = 0
+  /** Buffers for batches that nobody reads any more. @type {Uint8Array[]} */
+  #buffers = []
   /** @type {PoolListener} */
   #listener
 
@@ -111,9 +113,20 @@ export class PoolCore {
 
   /** Read everything that has happened, then let every call that has heard of something go on. */
   collect() {
-    const bytes = this.native.collect()
-    if (bytes === null) return
-    for (const call of this.#read(new BatchReader(bytes))) call.proceed()
+    let buffer = this.#buffers.pop() ?? new Uint8Array(FIRST_BATCH_BYTES)
+    let bytes = this.native.collect(buffer)
+    if (bytes > buffer.length) {
+      buffer = new Uint8Array(2 ** Math.ceil(Math.log2(bytes)))
+      bytes = this.native.collect(buffer)
+    }
+    const batch = new BatchReader(buffer, this.#recycle)
+    const touched = bytes === 0 ? undefined : this.#read(batch)
+    batch.release()
+    if (touched !== undefined) for (const call of touched) call.proceed()
+  }
+
+  #recycle = (/** @type {Uint8Array} */ buffer) => {
+    if (buffer.length <= MAX_KEPT_BYTES && this.#buffers.length < MAX_KEPT_BUFFERS) this.#buffers.push(buffer)
   }
 
   /**
@@ -213,3 +226,7 @@ export class PoolCore {
     }
   }
 }
+
+const FIRST_BATCH_BYTES = 64 << 10
+const MAX_KEPT_BYTES = 1 << 20
+const MAX_KEPT_BUFFERS = 8

@@ -48,13 +48,21 @@ class Worker {
   #announcing = false
   /** When the event loop last had its turn. */
   #turn = 0
+  /** What nobody has caught since the last item began. @type {{ error: unknown } | undefined} */
+  #uncaught
 
   /** @param {import('./binding.js').WorkerPort} native */
   constructor(native) {
     this.#native = native
     this.#port = new Port(native)
-    // Seen before the process ends of it, and only seen: what Node prints and does stays as it is.
-    process.on('uncaughtExceptionMonitor', (error) => this.#onUncaught(error))
+    // Seen before the process ends of it, and only seen: what Node prints and does stays as it is. A task that has a
+    // handler of its own may also go on, and then it was no cause of anything.
+    process.on('uncaughtExceptionMonitor', (error) => {
+      this.#uncaught = { error }
+    })
+    process.on('exit', () => {
+      if (this.#uncaught !== undefined) this.#port.fatal(this.#uncaught.error)
+    })
   }
 
   /** The first frame says what to load. */
@@ -171,6 +179,7 @@ class Worker {
     const port = this.#port
     const started = performance.now()
     const signal = this.#signal(chunk.call)
+    this.#uncaught = undefined
     this.#decoder.open(bytes, textAt, textEnd)
     const positions = { item: 0, row: rowAt, text: 0 }
     let announced = started
@@ -228,6 +237,7 @@ class Worker {
         positions.text += sizes[2 * positions.item + 1]
         positions.item++
       }
+      this.#uncaught = undefined
       promise = this.#runItem(chunk, item, positions.row, positions.text, signal)
     }
     port.chunkDone(cell, micros(started))
@@ -283,20 +293,6 @@ class Worker {
     this.#announcing = false
     this.#port.announce()
     this.#listen()
-  }
-
-  /** @param {unknown} error that nobody caught where it was thrown */
-  #onUncaught(error) {
-    const isFatal =
-      process.listenerCount('uncaughtException') === 0 && !process.hasUncaughtExceptionCaptureCallback()
-    if (isFatal) {
-      this.#port.fatal(error)
-      return
-    }
-    // The task has a handler of its own: it may end the process of it, or go on, and then it is no cause of anything.
-    const onExit = () => this.#port.fatal(error)
-    process.once('exit', onExit)
-    setImmediate(() => process.off('exit', onExit))
   }
 
   /** @param {number} call */

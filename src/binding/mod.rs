@@ -6,11 +6,7 @@ mod pool;
 mod worker;
 
 use crate::error::Error;
-use napi::bindgen_prelude::{BufferSlice, Env, Result};
 use napi_derive::napi;
-
-/// Larger buffers are handed over instead of copied: making one costs about a microsecond more.
-const COPY_UP_TO: usize = 16 << 10;
 
 /// How many processors this process may use; sees cgroup quotas, which Node 20 does not.
 #[napi(catch_unwind)]
@@ -33,10 +29,6 @@ pub fn addon_path() -> Option<String> {
     // SAFETY: dladdr gives a string with its terminating zero, which lives as long as the library is loaded.
     let name = unsafe { std::ffi::CStr::from_ptr(info.dli_fname) };
     std::fs::canonicalize(name.to_str().ok()?).ok()?.to_str().map(str::to_owned)
-}
-
-fn to_buffer(env: &Env, bytes: Vec<u8>) -> Result<BufferSlice<'_>> {
-    if bytes.len() <= COPY_UP_TO { BufferSlice::copy_from(env, bytes) } else { BufferSlice::from_data(env, bytes) }
 }
 
 fn thrown(error: &Error) -> napi::Error {

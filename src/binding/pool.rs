@@ -1,7 +1,7 @@
 //! A pool of workers, for `lib/worker-pool.js` and `lib/native.js`: submit chunks, collect batches. One crossing per
 //! chunk each way; nothing here is called per item.
 
-use super::{event_loop::Poll, thrown, to_buffer};
+use super::{event_loop::Poll, thrown};
 use crate::{
     engine::{CallConfig, Cancel, Credit, MAX_CHUNK_ITEMS, PoolConfig},
     error::Error,
@@ -18,7 +18,7 @@ use crate::{
 };
 use napi::{
     Env, JsValue, Result,
-    bindgen_prelude::{BufferSlice, Float64ArraySlice, Function},
+    bindgen_prelude::{Float64ArraySlice, Function, Uint8ArraySlice},
 };
 use napi_derive::napi;
 use std::{
@@ -172,17 +172,20 @@ impl NativePool {
         self.with(|core| core.define(id, definition.as_bytes()));
     }
 
-    /// What has happened, if anything: a batch for `lib/batch-reader.js`.
+    /// Writes what has happened into a buffer, as a batch for `lib/batch-reader.js`; returns its bytes, 0 for nothing.
+    /// Where they are more than the buffer has, nothing is written: call again with a larger one.
     #[napi(catch_unwind)]
-    pub fn collect<'env>(&self, env: &'env Env) -> Result<Option<BufferSlice<'env>>> {
+    pub fn collect(&self, mut into: Uint8ArraySlice<'_>) -> u32 {
         if let Some(open) = &*self.open.borrow() {
             open.pool.watch.answer();
         }
-        let batch = self.with(|core| {
+        let bytes = self.with(|core| {
             core.pump();
-            core.collect()
+            // SAFETY: JavaScript, to which the buffer belongs, does not run meanwhile, and no other reference to it
+            // exists.
+            core.collect(unsafe { into.as_mut() })
         });
-        batch.0.map(|bytes| to_buffer(env, bytes)).transpose()
+        bytes.0 as u32
     }
 
     /// Starts workers ahead of work.

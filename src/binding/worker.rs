@@ -1,6 +1,6 @@
 //! What runs inside a worker process: its end of the channel, and the watcher that ends it with its parent.
 
-use super::{event_loop::Poll, thrown, to_buffer};
+use super::{event_loop::Poll, thrown};
 use crate::error::Error;
 use millrace_channel::{
     doorbell::Doorbell,
@@ -91,7 +91,7 @@ impl WorkerPort {
     #[napi(catch_unwind)]
     pub fn receive<'env>(&self, env: &'env Env, may_poll: bool) -> Result<Option<BufferSlice<'env>>> {
         let frame = self.end().receive(may_poll).map_err(corrupt)?;
-        frame.map(|bytes| to_buffer(env, bytes)).transpose()
+        frame.map(|bytes| BufferSlice::copy_from(env, bytes)).transpose()
     }
 
     /// Stops the ringing. Call when woken, before `receive`.

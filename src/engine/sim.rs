@@ -200,6 +200,8 @@ struct Sim {
     closed: bool,
     spawns: u64,
     warm_ups: u64,
+    /// Items that ran when their worker died by itself.
+    charged: u64,
     /// Workers that died before they had done anything.
     barren: BTreeSet<WorkerId>,
     first_sequence: u32,
@@ -274,8 +276,8 @@ struct Item {
     handed: Option<(Status, u32)>,
     /// Handed in, wanted or not.
     ended: bool,
-    /// It ran in this worker when that died by itself (or may have, where the worker was hostile).
-    lost_in: Option<WorkerId>,
+    /// It ran in this worker when that died by itself (or may have, in these that were hostile).
+    lost_in: Vec<WorkerId>,
     /// Such a loss is certain: it must not run again.
     crashed: bool,
     delivered: bool,
@@ -362,6 +364,7 @@ impl Sim {
             closed: false,
             spawns: 0,
             warm_ups: 0,
+            charged: 0,
             barren: BTreeSet::new(),
             first_sequence: 0,
             seen: Seen::default(),
@@ -699,7 +702,8 @@ impl Sim {
                 let process = self.processes.get_mut(&worker).expect("a worker that is there");
                 assert!(process.heard_of.remove(&call), "forgets a call it has not heard of");
                 assert!(self.calls[&call].finished || self.calls[&call].is_over(), "forgets a call that goes on");
-                let held = process.inbox.iter().any(|cell| process.parts[cell].chunk.call == call);
+                let held =
+                    process.inbox.iter().filter_map(|cell| process.parts.get(cell)).any(|part| part.chunk.call == call);
                 assert!(!held || process.hostile || process.state == State::Dead, "forgets a call that it still holds");
             }
             Action::Kill { worker } => self.kill(worker),
@@ -864,7 +868,7 @@ impl Sim {
         let item = &mut call.items[index];
         assert!(!item.ended && item.handed.is_none(), "finished item {index} is lost");
         // Invariant 6: only what ran when its worker died by itself.
-        assert_eq!(item.lost_in, Some(worker), "item {index} did not run in worker {worker} when that died");
+        assert!(item.lost_in.contains(&worker), "item {index} did not run in worker {worker} when that died");
         item.handed = Some((Status::Lost, 0));
         item.ended = true;
         call.handed_count += 1;
@@ -1152,11 +1156,12 @@ impl Sim {
                 let claimed = item.claimed_in == Some(worker);
                 // Invariant 6: charged to the item that ran, and to no other; not where we killed the worker.
                 if hostile && !item.ended {
-                    item.lost_in = Some(worker);
+                    item.lost_in.push(worker);
                     call.may_stop |= call.plan.config.stop_on_error;
                 } else if claimed && !condemned {
-                    item.lost_in = Some(worker);
+                    item.lost_in.push(worker);
                     item.crashed = true;
+                    self.charged += 1;
                     call.may_stop |= call.plan.config.stop_on_error;
                 } else if claimed {
                     self.seen.ran_again += 1;
@@ -1266,7 +1271,7 @@ impl Sim {
         let tries = self.plans.len() as u64 + self.warm_ups;
         let mut most = tries * u64::from(self.config.size + MAX_BARREN_DEATHS);
         if self.mood.fails_to_start < 100 {
-            most += 20 + 3 * (self.seen.items + self.seen.ran_again + self.seen.kills);
+            most += 20 + 3 * (self.seen.items + self.charged + self.seen.kills);
         }
         assert!(self.spawns <= most, "{} workers started, where {most} are plenty", self.spawns);
     }

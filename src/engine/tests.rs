@@ -218,6 +218,7 @@ fn workers_that_die_at_once_are_not_replaced_for_ever_beside_one_that_lives() {
             match action {
                 Action::Spawn { worker } => {
                     spawns += 1;
+                    assert!(spawns < 10, "a spawn loop");
                     engine.handle_ready(worker, now).unwrap();
                     engine.handle_exit(worker, |_, _| 0, now);
                 }

@@ -36,6 +36,9 @@ const READY: u32 = 7;
 const CLOSED: u32 = 8;
 const START_FAILED: u32 = 9;
 
+/// Bytes of the three lengths.
+const HEADER_BYTES: usize = 12;
+
 /// An entry without its bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Head {
@@ -113,22 +116,27 @@ impl Batch {
         self.section([CLOSED]);
     }
 
-    /// The buffer, and an empty batch in its place.
-    pub fn take(&mut self) -> Vec<u8> {
-        let lengths = [self.words.len() / 4 + 3, self.rows.len(), self.text.len()];
-        let mut bytes = Vec::with_capacity(12 + self.words.len() + self.rows.len() + self.text.len());
-        bytes.extend(lengths.into_iter().flat_map(|length| (length as u32).to_le_bytes()));
-        bytes.extend_from_slice(&self.words);
-        bytes.extend_from_slice(&self.rows);
-        bytes.extend_from_slice(&self.text);
-        self.words.clear();
+    /// Bytes of the buffer that it becomes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        HEADER_BYTES + self.words.len() + self.rows.len() + self.text.len()
+    }
+
+    /// Writes it to the start of `into`, which has room for it, and empties it.
+    pub fn write_to(&mut self, into: &mut [u8]) {
+        let lengths = [(HEADER_BYTES + self.words.len()) / 4, self.rows.len(), self.text.len()];
+        let header = lengths.map(|length| (length as u32).to_le_bytes());
+        let mut at = 0;
+        for area in [header.as_flattened(), &self.words, &self.rows, &self.text] {
+            into[at..at + area.len()].copy_from_slice(area);
+            at += area.len();
+        }
         self.open = None;
         // What one large result needed is not kept for ever.
-        for area in [&mut self.rows, &mut self.text] {
+        for area in [&mut self.words, &mut self.rows, &mut self.text] {
             area.clear();
             area.shrink_to(256 << 10);
         }
-        bytes
     }
 
     fn section<const N: usize>(&mut self, words: [u32; N]) {

@@ -166,9 +166,17 @@ impl Core {
         !self.batch.is_empty()
     }
 
-    /// What JavaScript has to know, if there is anything.
-    pub fn collect(&mut self) -> Option<Vec<u8>> {
-        (!self.batch.is_empty()).then(|| self.batch.take())
+    /// Writes what JavaScript has to know into a buffer; returns how many bytes that are. Where there are more than it
+    /// has room for, nothing is written, and nothing is lost.
+    pub fn collect(&mut self, into: &mut [u8]) -> usize {
+        if self.batch.is_empty() {
+            return 0;
+        }
+        let bytes = self.batch.len();
+        if bytes <= into.len() {
+            self.batch.write_to(into);
+        }
+        bytes
     }
 
     /// Workers that are up.

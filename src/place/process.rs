@@ -323,7 +323,7 @@ impl Worker {
                     self.cause = Some(self.row(&record));
                     true
                 }
-                RecordKind::Padding | RecordKind::Released => {
+                RecordKind::Padding => {
                     self.discard(&record, discarded);
                     true
                 }

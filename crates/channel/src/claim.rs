@@ -32,10 +32,11 @@ pub fn claimed(cell: &AtomicU32, items: u32) -> u32 {
 
 /// Takes up to `most` unclaimed items back, from the end; returns the chunk's new end.
 ///
-/// `items` is the end that we know of: a worker cannot raise it.
+/// `items` is the end that we know of: a worker cannot raise it. One that never stops writing to the cell keeps all.
 pub fn take_back(cell: &AtomicU32, items: u32, most: u32) -> u32 {
     let mut seen = cell.load(Ordering::SeqCst);
-    loop {
+    // An honest worker can come in between once for each item, and once past the end for each mapper.
+    for _ in 0..2 * MAX_ITEMS {
         let (next, end) = split(seen);
         let end = end.min(items);
         let keep = next.min(end).max(end.saturating_sub(most));
@@ -44,6 +45,7 @@ pub fn take_back(cell: &AtomicU32, items: u32, most: u32) -> u32 {
             Err(now) => seen = now,
         }
     }
+    items
 }
 
 fn split(word: u32) -> (u32, u32) {

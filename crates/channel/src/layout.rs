@@ -48,8 +48,11 @@ pub const CLAIM_CELLS: usize = 16;
 pub const RECORD_BYTES: usize = 24;
 /// Records begin at multiples of this. Where less than a header is left before the end, the next one is at the start.
 pub const RECORD_ALIGN: usize = 8;
-/// Set in the kind of a record that does not fit: its row, then its text, follow as a stream through the row ring.
+/// Set in the kind of a record that does not fit: its row, then its text, follow as a stream through the row ring, then
+/// what is missing to [`RECORD_ALIGN`].
 pub const STREAMED: u8 = 0x80;
+/// The most bytes that row and text of a record can have together. An item has the same limit; both are held whole.
+pub const MAX_RECORD_BYTES: u64 = 1 << 31;
 
 /// Capacities of the three rings of a segment in bytes; each a power of two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

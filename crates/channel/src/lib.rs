@@ -38,7 +38,7 @@ pub mod worker;
 pub(crate) mod sync {
     //! The atomics of the protocol: loom's while it explores interleavings, the real ones otherwise.
     #[cfg(loom)]
-    pub use loom::sync::atomic::{AtomicU32, Ordering};
+    pub use loom::sync::atomic::{AtomicU32, Ordering, fence};
     #[cfg(not(loom))]
-    pub use std::sync::atomic::{AtomicU32, Ordering};
+    pub use std::sync::atomic::{AtomicU32, Ordering, fence};
 }

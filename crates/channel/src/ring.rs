@@ -40,8 +40,7 @@ pub fn write(memory: &impl RingMemory, head: &AtomicU32, tail: &AtomicU32, bytes
     let first = count.min((capacity - offset) as usize);
     memory.store(offset, &bytes[..first]);
     memory.store(0, &bytes[first..count]);
-    // SeqCst, not Release: the sleep flag is read after it (see `sleep`).
-    tail.store(at.wrapping_add(count as u32), Ordering::SeqCst);
+    tail.store(at.wrapping_add(count as u32), Ordering::Release);
     Ok(count)
 }
 
@@ -54,13 +53,13 @@ pub fn read(
     most: usize,
 ) -> Result<usize, Corrupt> {
     let at = head.load(Ordering::Relaxed);
-    let there = tail.load(Ordering::SeqCst).wrapping_sub(at);
+    let there = tail.load(Ordering::Acquire).wrapping_sub(at);
     if there > memory.capacity() {
         return Err(Corrupt);
     }
     let count = most.min(there as usize);
     copy(memory, at, count, into);
-    head.store(at.wrapping_add(count as u32), Ordering::SeqCst);
+    head.store(at.wrapping_add(count as u32), Ordering::Release);
     Ok(count)
 }
 

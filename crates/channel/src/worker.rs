@@ -12,7 +12,7 @@ use crate::{
 };
 use std::time::{Duration, Instant};
 
-/// Bytes of the length that precedes each frame of requests.
+/// Bytes of the length that precedes each frame of requests, which has at least one byte.
 pub const FRAME_HEADER_BYTES: usize = 4;
 
 /// The worker's end.
@@ -107,9 +107,15 @@ impl WorkerEnd {
         }
     }
 
-    /// Writes a record whose row or text does not fit the rings, as a stream; blocks while there is no room. Returns the
-    /// row ring's new tail.
+    /// Writes a record whose row or text does not fit the rings, as a stream; blocks while there is no room. The row
+    /// ring's tail is behind it then.
+    ///
+    /// # Panics
+    ///
+    /// With more than [`layout::MAX_RECORD_BYTES`].
     pub fn stream(&self, record: Streamed<'_>) -> Result<(), Corrupt> {
+        let whole = record.row.len() + record.text.len();
+        assert!(whole as u64 <= layout::MAX_RECORD_BYTES, "a record of {whole} bytes");
         let row_area = self.segment.row();
         let (head, tail) = (self.segment.word(layout::ROW_HEAD), self.segment.word(layout::ROW_TAIL));
         // A header does not go around the end.
@@ -133,7 +139,6 @@ impl WorkerEnd {
         let mut first = vec![0; skipped];
         first.extend_from_slice(&header);
         ring::write(&row_area, head, tail, &first)?;
-        let whole = record.row.len() + record.text.len();
         let fill = whole.next_multiple_of(layout::RECORD_ALIGN) - whole;
         for mut bytes in [record.row, record.text, &[0; layout::RECORD_ALIGN][..fill]] {
             while !bytes.is_empty() {
