@@ -98,10 +98,11 @@ class WorkerPool {
       this.#closed = deferred()
       core.hold(1)
       if (this.#runs !== undefined && !this.#runs.over) this.#runs.end()
-      if (core.native.close()) core.collectSoon()
+      if (core.native.close(false)) core.collectSoon()
     }
     if (force && core !== undefined) {
       for (const call of [...core.calls]) call.fail(this.#closedError(), true)
+      if (core.native.close(true)) core.collectSoon()
     }
     return this.#closed?.promise
   }

@@ -200,10 +200,10 @@ impl NativePool {
         self.with(|core| core.ready_workers()).0
     }
 
-    /// Lets workers end as soon as no call is left.
+    /// Lets workers end as soon as no call is left; `force`: kills what is still there after the grace period.
     #[napi(catch_unwind)]
-    pub fn close(&self) -> bool {
-        self.with(Core::close).1
+    pub fn close(&self, force: bool) -> bool {
+        self.with(|core| core.close(force)).1
     }
 
     /// Ends all workers, and gives everything back to the system. Nothing happens here any more after it.

@@ -45,6 +45,10 @@ struct Queue {
 struct Worker {
     queue: Arc<Mutex<Queue>>,
     cells: [Arc<AtomicU32>; CELLS],
+    /// Chunks that it has not answered whole.
+    chunks: u32,
+    /// Ends as soon as it has: a thread cannot be killed.
+    ends: bool,
 }
 
 /// What the threads share with the place.
@@ -72,12 +76,14 @@ impl Threads {
 
 impl Place for Threads {
     fn spawn(&mut self, worker: WorkerId) {
-        self.workers.insert(worker, Worker { queue: Arc::default(), cells: std::array::from_fn(|_| Arc::default()) });
+        let cells = std::array::from_fn(|_| Arc::default());
+        self.workers.insert(worker, Worker { queue: Arc::default(), cells, chunks: 0, ends: false });
         self.new.push(worker);
     }
 
     fn dispatch(&mut self, id: WorkerId, part: Part<'_>) {
-        let Some(worker) = self.workers.get(&id) else { return };
+        let Some(worker) = self.workers.get_mut(&id) else { return };
+        worker.chunks += 1;
         let claims = Arc::clone(&worker.cells[usize::from(part.cell)]);
         claim::open(&claims, part.sizes.len() as u32);
         let chunk =
@@ -100,11 +106,18 @@ impl Place for Threads {
 
     fn forget(&mut self, _: WorkerId, _: CallId) {}
 
-    /// A thread cannot be killed: its operation ends by itself.
-    fn kill(&mut self, _: WorkerId) {}
+    /// A thread cannot be killed: its operation ends by itself, and then the worker is gone.
+    fn kill(&mut self, worker: WorkerId) {
+        self.retire(worker);
+    }
 
-    fn retire(&mut self, worker: WorkerId) {
-        self.gone.insert(worker);
+    fn retire(&mut self, id: WorkerId) {
+        if let Some(worker) = self.workers.get_mut(&id) {
+            worker.ends = true;
+            if worker.chunks == 0 {
+                self.gone.insert(id);
+            }
+        }
     }
 
     fn define(&mut self, _: u32, _: &[u8]) {}
@@ -123,8 +136,14 @@ impl Place for Threads {
                         texts.extend_from_slice(&text);
                     });
                 }
-                Answer::Done { worker, cell, micros } => {
-                    events.chunk_done(worker, cell, micros);
+                Answer::Done { worker: id, cell, micros } => {
+                    events.chunk_done(id, cell, micros);
+                    if let Some(worker) = self.workers.get_mut(&id) {
+                        worker.chunks -= 1;
+                        if worker.ends && worker.chunks == 0 {
+                            self.gone.insert(id);
+                        }
+                    }
                 }
             }
         }

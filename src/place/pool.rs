@@ -39,6 +39,9 @@ pub struct Core {
     epoch: Instant,
     /// The deadline that the supervisor knows of.
     armed: Option<Micros>,
+    /// When workers that are still there after a forced close are killed: one that never becomes ready, or does not end.
+    kill_all_at: Option<Micros>,
+    grace: Micros,
 }
 
 impl Pool {
@@ -61,6 +64,8 @@ impl Pool {
                 next_index: HashMap::new(),
                 epoch: Instant::now(),
                 armed: None,
+                kill_all_at: None,
+                grace: config.grace,
             }),
             bell,
             watch,
@@ -72,7 +77,7 @@ impl Pool {
     pub fn with<T>(&self, act: impl FnOnce(&mut Core) -> T) -> T {
         let mut core = self.lock();
         let result = act(&mut core);
-        let due = core.engine.poll_timeout();
+        let due = core.due();
         if due.is_some() && core.armed.is_none_or(|armed| due < Some(armed)) {
             core.armed = due;
             drop(core);
@@ -84,7 +89,7 @@ impl Pool {
     /// The time until the next deadline, for the supervisor, who will wait for it.
     pub fn arm(&self) -> Option<std::time::Duration> {
         let mut core = self.lock();
-        core.armed = core.engine.poll_timeout();
+        core.armed = core.due();
         core.armed.map(|due| std::time::Duration::from_micros(due.saturating_sub(core.now())))
     }
 
@@ -138,8 +143,12 @@ impl Core {
         self.engine.handle_cancel(call, cancel, now);
     }
 
-    pub fn close(&mut self) {
+    /// Lets workers end as soon as no call is left; `force`: kills what is still there after the grace period.
+    pub fn close(&mut self, force: bool) {
         self.engine.handle_close();
+        if force {
+            self.kill_all_at = Some(self.now() + self.grace);
+        }
     }
 
     pub fn warm_up(&mut self, workers: u32) {
@@ -149,7 +158,16 @@ impl Core {
     pub fn time_passed(&mut self) {
         let now = self.now();
         self.engine.handle_timeout(now);
+        if self.kill_all_at.is_some_and(|at| at <= now) {
+            self.kill_all_at = None;
+            self.abandon();
+        }
         self.pump();
+    }
+
+    /// When `time_passed` is due.
+    fn due(&self) -> Option<Micros> {
+        self.engine.poll_timeout().into_iter().chain(self.kill_all_at).min()
     }
 
     pub fn define(&mut self, id: u32, definition: &[u8]) {

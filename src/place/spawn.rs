@@ -120,26 +120,26 @@ impl Process {
     /// Waits for the end, then ends what it has left in its group. What it writes to stderr goes to `forward` meanwhile.
     /// `before_wait` is called while the process's number is still its own.
     pub async fn end(mut self, forward: mpsc::Sender<Vec<u8>>, before_wait: impl FnOnce()) -> Exit {
-        let mut tail = Vec::new();
-        let mut stderr = self.stderr.take().and_then(|pipe| nonblocking(pipe).ok());
+        let mut stderr =
+            Stderr { pipe: self.stderr.take().and_then(|pipe| nonblocking(pipe).ok()), tail: Vec::new(), unsent: Vec::new() };
         loop {
             tokio::select! {
                 _ = self.pidfd.readable() => break,
-                more = read_some(&mut stderr, &mut tail, &forward) => if !more { stderr = None },
+                more = stderr.read_some(&forward) => if !more { stderr.pipe = None },
             }
         }
         // The process is a zombie until it is waited for, so its group's number cannot have been given away.
         kill_group(self.pid());
         let deadline = Instant::now() + STDERR_LINGER;
-        while stderr.is_some() {
-            match tokio::time::timeout_at(deadline, read_some(&mut stderr, &mut tail, &forward)).await {
+        while stderr.pipe.is_some() {
+            match tokio::time::timeout_at(deadline, stderr.read_some(&forward)).await {
                 Ok(true) => {}
                 _ => break,
             }
         }
         before_wait();
         let pid = Some(self.pid());
-        let stderr = String::from_utf8_lossy(&tail).into_owned();
+        let stderr = String::from_utf8_lossy(&stderr.tail).into_owned();
         match self.child.wait() {
             Ok(status) => {
                 Exit { pid, exit_code: status.code(), signal: status.signal().map(signal_name), stderr, ..Exit::default() }
@@ -178,29 +178,41 @@ fn nonblocking(pipe: ChildStderr) -> io::Result<AsyncFd<ChildStderr>> {
     Ok(unsafe { AsyncFd::register_with_interest(pipe, Interest::READABLE) }?)
 }
 
-/// Reads once; false at the end. Without a pipe it never comes back: the process's end does.
-async fn read_some(
-    pipe: &mut Option<AsyncFd<ChildStderr>>,
-    tail: &mut Vec<u8>,
-    forward: &mpsc::Sender<Vec<u8>>,
-) -> bool {
-    let Some(pipe) = pipe else { return std::future::pending().await };
-    let mut bytes = [0; 8192];
-    let count = loop {
-        let Ok(mut guard) = pipe.readable_mut().await else { return false };
-        match guard.try_io(|pipe| pipe.get_mut().read(&mut bytes)) {
-            Ok(Ok(0) | Err(_)) => return false,
-            Ok(Ok(count)) => break count,
-            Err(_would_block) => {}
+/// What a worker writes to stderr.
+struct Stderr {
+    pipe: Option<AsyncFd<ChildStderr>>,
+    /// The end of it.
+    tail: Vec<u8>,
+    /// Read and not passed on: kept here, because `read_some` may be dropped while it waits to pass it on.
+    unsent: Vec<u8>,
+}
+
+impl Stderr {
+    /// Reads once; false at the end. Without a pipe it never comes back: the process's end does.
+    async fn read_some(&mut self, forward: &mpsc::Sender<Vec<u8>>) -> bool {
+        let Some(pipe) = &mut self.pipe else { return std::future::pending().await };
+        let mut bytes = [0; 8192];
+        while self.unsent.is_empty() {
+            let Ok(mut guard) = pipe.readable_mut().await else { return false };
+            match guard.try_io(|pipe| pipe.get_mut().read(&mut bytes)) {
+                Ok(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
+                Ok(Ok(0) | Err(_)) => return false,
+                Ok(Ok(count)) => self.unsent.extend_from_slice(&bytes[..count]),
+                Err(_would_block) => continue,
+            }
+            self.tail.extend_from_slice(&self.unsent);
+            if self.tail.len() > STDERR_TAIL_BYTES {
+                self.tail.drain(..self.tail.len() - STDERR_TAIL_BYTES);
+            }
         }
-    };
-    tail.extend_from_slice(&bytes[..count]);
-    if tail.len() > STDERR_TAIL_BYTES {
-        tail.drain(..tail.len() - STDERR_TAIL_BYTES);
+        // Waits where our own stderr is slow; then the worker waits too, as if it wrote there itself.
+        if let Ok(permit) = forward.reserve().await {
+            permit.send(std::mem::take(&mut self.unsent));
+        } else {
+            self.unsent.clear();
+        }
+        true
     }
-    // Waits where our own stderr is slow; then the worker waits too, as if it wrote there itself.
-    let _ = forward.send(bytes[..count].to_vec()).await;
-    true
 }
 
 fn signal_name(signal: i32) -> String {

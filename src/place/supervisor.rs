@@ -4,17 +4,19 @@
 
 use super::{
     Exit, Pool,
+    pool::Core,
     spawn::{Inherited, Launch, Process, kill_group},
 };
 use crate::engine::WorkerId;
 use std::{
     cell::RefCell,
     collections::HashMap,
-    io::Write,
+    io::{self, Write},
     os::fd::OwnedFd,
+    panic::{AssertUnwindSafe, catch_unwind},
     rc::Rc,
     sync::{
-        Arc, Mutex, OnceLock, PoisonError, Weak,
+        Arc, Mutex, PoisonError, Weak,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -38,6 +40,9 @@ pub struct Start {
     pub pool: Weak<Pool>,
 }
 
+/// Where the supervisor takes its work from, once it runs.
+static JOBS: Mutex<Option<mpsc::UnboundedSender<Job>>> = Mutex::new(None);
+
 enum Job {
     Start(Box<Start>),
     Kill(LaunchId),
@@ -54,9 +59,19 @@ pub fn kill(id: LaunchId) {
     send(Job::Kill(id));
 }
 
-/// Wakes the pool's engine at its deadlines, as long as the pool lives.
-pub fn watch(pool: &Arc<Pool>) {
+/// Wakes the pool's engine at its deadlines, as long as the pool lives. To be called before anything is started for it:
+/// fails where there is no supervisor, and none can be made.
+pub fn watch(pool: &Arc<Pool>) -> io::Result<()> {
+    let mut jobs = lock(&JOBS);
+    if jobs.is_none() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+        let (sender, receiver) = mpsc::unbounded_channel();
+        std::thread::Builder::new().name("millrace".into()).spawn(move || run(&runtime, receiver))?;
+        *jobs = Some(sender);
+    }
+    drop(jobs);
     send(Job::Watch(Arc::downgrade(pool)));
+    Ok(())
 }
 
 #[must_use]
@@ -66,29 +81,17 @@ pub fn next_launch_id() -> LaunchId {
 }
 
 fn send(job: Job) {
-    static JOBS: OnceLock<mpsc::UnboundedSender<Job>> = OnceLock::new();
-    let jobs = JOBS.get_or_init(|| {
-        let (sender, receiver) = mpsc::unbounded_channel();
-        std::thread::Builder::new()
-            .name("millrace".into())
-            .spawn(move || run(receiver))
-            .expect("the system has no thread left for the supervisor");
-        sender
-    });
-    // The thread never ends, so there is always a receiver.
-    let _ = jobs.send(job);
+    if let Some(jobs) = &*lock(&JOBS) {
+        // The thread never ends, so there is always a receiver.
+        let _ = jobs.send(job);
+    }
 }
 
-fn run(mut jobs: mpsc::UnboundedReceiver<Job>) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_io()
-        .enable_time()
-        .build()
-        .expect("the system has no descriptor left for the supervisor");
+fn run(runtime: &tokio::runtime::Runtime, mut jobs: mpsc::UnboundedReceiver<Job>) {
     let forward = forwarder();
     // Processes that run: an entry goes before the process is waited for, so that a kill never hits a stranger.
     let running: Rc<RefCell<HashMap<LaunchId, u32>>> = Rc::default();
-    tokio::task::LocalSet::new().block_on(&runtime, async move {
+    tokio::task::LocalSet::new().block_on(runtime, async move {
         while let Some(job) = jobs.recv().await {
             match job {
                 Job::Start(start) => begin(*start, forward.clone(), Rc::clone(&running)),
@@ -125,8 +128,7 @@ fn begin(start: Start, forward: mpsc::Sender<Vec<u8>>, running: Rc<RefCell<HashM
         drop(control);
         lock(&exits).push(Exit { worker, ..exit });
         if let Some(pool) = pool.upgrade() {
-            pool.with(super::pool::Core::pump);
-            pool.bell.ring();
+            serve(&pool, Core::pump);
         }
     });
 }
@@ -139,11 +141,18 @@ async fn keep_time(pool: Weak<Pool>) {
             () = changed.notified() => {}
             () = wait(due) => {
                 let Some(pool) = pool.upgrade() else { return };
-                pool.with(super::pool::Core::time_passed);
-                pool.bell.ring();
+                serve(&pool, Core::time_passed);
             }
         }
     }
+}
+
+/// Does something with a pool, and wakes JavaScript for what came of it.
+fn serve(pool: &Pool, act: impl FnOnce(&mut Core)) {
+    // A panic would end the task, and nobody would ever hear of it. JavaScript, which is woken, finds what there is; its
+    // own calls throw what they run into.
+    let _ = catch_unwind(AssertUnwindSafe(|| pool.with(act)));
+    pool.bell.ring();
 }
 
 async fn wait(due: Option<std::time::Duration>) {
@@ -158,13 +167,29 @@ fn forwarder() -> mpsc::Sender<Vec<u8>> {
     let (sender, mut receiver) = mpsc::channel::<Vec<u8>>(16);
     let passing = move || {
         while let Some(bytes) = receiver.blocking_recv() {
-            // Where our stderr is closed there is nobody to tell.
-            let _ = std::io::stderr().write_all(&bytes);
+            write_stderr(&bytes);
         }
     };
     // Without it, workers' stderr is only kept for their errors.
     let _ = std::thread::Builder::new().name("millrace-stderr".into()).spawn(passing);
     sender
+}
+
+/// Writes to our stderr, which Node may have made non-blocking. Where it is closed there is nobody to tell.
+fn write_stderr(mut bytes: &[u8]) {
+    while !bytes.is_empty() {
+        match io::stderr().write(bytes) {
+            Ok(0) => return,
+            Ok(count) => bytes = &bytes[count..],
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                let mut stderr = libc::pollfd { fd: libc::STDERR_FILENO, events: libc::POLLOUT, revents: 0 };
+                // SAFETY: one live pollfd.
+                unsafe { libc::poll(&raw mut stderr, 1, -1) };
+            }
+            Err(_) => return,
+        }
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
