@@ -6,7 +6,17 @@ import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parallelMap } from '../index.js'
-import { children, folderWith, isAlive, LIMIT, linesOf, openPool, program, rejection, until } from './processes.js'
+import {
+  children,
+  folderWith,
+  isAlive,
+  LIMIT,
+  linesOf,
+  openPool,
+  program,
+  rejection,
+  until,
+} from './processes.js'
 
 const spin = (note) => ({ act: 'spin', note })
 const value = (value) => ({ act: 'value', value })
@@ -88,7 +98,12 @@ describe('an abort', () => {
     )
     const rejected = rejection(aborted.toArray())
     await until(() => linesOf(join(folder, 'began')).length > 0, 'the item to begin')
-    const items = Array.from({ length: 400 }, (_, i) => ({ act: 'busy', ms: 2, value: i, note: join(folder, 'ran') }))
+    const items = Array.from({ length: 400 }, (_, i) => ({
+      act: 'busy',
+      ms: 2,
+      value: i,
+      note: join(folder, 'ran'),
+    }))
     const other = parallelMap(items, pool).toArray()
     const run = pool.run({ act: 'sleep', ms: 100, value: 'slow' })
     controller.abort()
@@ -118,9 +133,11 @@ describe('an abort', () => {
   test('run() rejects with the reason itself, and an item that has not left never runs', LIMIT, async (t) => {
     const note = join(folderWith(t), 'ran')
     const pool = openPool(t, undefined, { size: 1 })
-    await rejection(pool.run({ ...value(1), note }, { signal: AbortSignal.abort('before') })).then((reason) => {
-      assert.equal(reason, 'before')
-    })
+    await rejection(pool.run({ ...value(1), note }, { signal: AbortSignal.abort('before') })).then(
+      (reason) => {
+        assert.equal(reason, 'before')
+      },
+    )
     const busy = pool.run({ act: 'sleep', ms: 200 })
     const controller = new AbortController()
     const waiting = rejection(pool.run({ ...value(2), note }, { signal: controller.signal }))
@@ -156,29 +173,34 @@ describe('an abort', () => {
     const outcomes = Promise.allSettled(calls.map((call) => call.toArray()))
     await sleep(50)
     controller.abort('all')
-    for (const outcome of await outcomes) if (outcome.status === 'rejected') assert.equal(outcome.reason, 'all')
+    for (const outcome of await outcomes)
+      if (outcome.status === 'rejected') assert.equal(outcome.reason, 'all')
     await Promise.all(calls.map((call) => call.finished))
     assert.equal(await pool.run(value(5)), 5)
   })
 })
 
 describe('break', () => {
-  test('raises the signal, lets the running item end past the grace period, and kills nothing', LIMIT, async (t) => {
-    const noteEnd = join(folderWith(t), 'ended')
-    const pool = openPool(t, undefined, { size: 1 })
-    const pid = await pool.run({ act: 'pid' })
-    const items = [value(0), { act: 'pastAbort', noteEnd, ms: 500 }]
-    const results = parallelMap(items, pool, { chunkSize: 1 })
-    for await (const result of results) {
-      assert.equal(result, 0)
-      await sleep(50)
-      break
-    }
-    assert.deepEqual(linesOf(noteEnd), [])
-    await results.finished
-    assert.deepEqual(linesOf(noteEnd), [String(pid)], 'finished waits for what runs')
-    assert.equal(await pool.run({ act: 'pid' }), pid)
-  })
+  test(
+    'raises the signal, lets the running item end past the grace period, and kills nothing',
+    LIMIT,
+    async (t) => {
+      const noteEnd = join(folderWith(t), 'ended')
+      const pool = openPool(t, undefined, { size: 1 })
+      const pid = await pool.run({ act: 'pid' })
+      const items = [value(0), { act: 'pastAbort', noteEnd, ms: 500 }]
+      const results = parallelMap(items, pool, { chunkSize: 1 })
+      for await (const result of results) {
+        assert.equal(result, 0)
+        await sleep(50)
+        break
+      }
+      assert.deepEqual(linesOf(noteEnd), [])
+      await results.finished
+      assert.deepEqual(linesOf(noteEnd), [String(pid)], 'finished waits for what runs')
+      assert.equal(await pool.run({ act: 'pid' }), pid)
+    },
+  )
 
   test('an endless item after break is cut off by a forced close', LIMIT, async (t) => {
     const note = join(folderWith(t), 'began')
@@ -198,7 +220,11 @@ describe('break', () => {
   test('an endless item after an error of another is cut off by a forced close', LIMIT, async (t) => {
     const note = join(folderWith(t), 'began')
     const pool = openPool(t, undefined, { size: 2 })
-    const results = parallelMap([spin(note), { act: 'sleep', ms: 100 }, { act: 'throw', message: 'stop' }], pool, { chunkSize: 1 })
+    const results = parallelMap(
+      [spin(note), { act: 'sleep', ms: 100 }, { act: 'throw', message: 'stop' }],
+      pool,
+      { chunkSize: 1 },
+    )
     assert.equal((await rejection(results.toArray())).message, 'stop')
     await pool.close({ force: true })
     await results.finished
@@ -241,7 +267,11 @@ test('a stopping error raises the signal of what runs elsewhere, and kills nothi
   const pool = openPool(t, undefined, { size: 2 })
   await pool.ready()
   const pids = children()
-  const items = [{ act: 'untilAborted', noteEnd }, { act: 'sleep', ms: 50 }, { act: 'throw', message: 'stop' }]
+  const items = [
+    { act: 'untilAborted', noteEnd },
+    { act: 'sleep', ms: 50 },
+    { act: 'throw', message: 'stop' },
+  ]
   const results = parallelMap(items, pool, { chunkSize: 1 })
   assert.equal((await rejection(results.toArray())).message, 'stop')
   await results.finished

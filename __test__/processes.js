@@ -101,7 +101,11 @@ export function holdings() {
     .filter(Boolean)
     .sort()
   const maps = readFileSync('/proc/self/maps', 'latin1').split('\n')
-  return { descriptors, segments: maps.filter((line) => line.includes('/memfd:')).length, children: children() }
+  return {
+    descriptors,
+    segments: maps.filter((line) => line.includes('/memfd:')).length,
+    children: children(),
+  }
 }
 
 /** Wait until something is so, for 20 seconds. */

@@ -47,7 +47,10 @@ describe('large messages', () => {
   test('large and small in turn, with every chunk size', LONG, async (t) => {
     const pool = openPool(t, undefined, { size: 2 })
     const sizes = [0, 1, 700 * 1024, 23, 511 * 1024, 8, 3 * MiB, 4096, 2 * MiB, 7]
-    const items = sizes.map((size, i) => ({ act: 'value', value: [i, Buffer.alloc(size, i), 'é'.repeat(size / 7)] }))
+    const items = sizes.map((size, i) => ({
+      act: 'value',
+      value: [i, Buffer.alloc(size, i), 'é'.repeat(size / 7)],
+    }))
     for (const chunkSize of [1, 3, 10, 'auto']) {
       const results = await parallelMap(items, pool, { chunkSize }).toArray()
       for (const [i, value] of items.map(({ value }) => value).entries()) {
@@ -90,7 +93,9 @@ describe('large messages', () => {
 describe('many in flight', () => {
   test('1,000 run() at once', LIMIT, async (t) => {
     const pool = openPool(t, undefined, { size: 2 })
-    const results = await Promise.all(Array.from({ length: 1000 }, (_, i) => pool.run({ act: 'value', value: { i } })))
+    const results = await Promise.all(
+      Array.from({ length: 1000 }, (_, i) => pool.run({ act: 'value', value: { i } })),
+    )
     assert.deepEqual(
       results.map(({ i }) => i),
       results.map((_, i) => i),
@@ -99,7 +104,9 @@ describe('many in flight', () => {
 
   test('200 run() of 256 KiB at once, both ways', LONG, async (t) => {
     const pool = openPool(t, undefined, { size: 2 })
-    const runs = Array.from({ length: 200 }, (_, i) => pool.run({ act: 'value', value: Buffer.alloc(256 * 1024, i) }))
+    const runs = Array.from({ length: 200 }, (_, i) =>
+      pool.run({ act: 'value', value: Buffer.alloc(256 * 1024, i) }),
+    )
     for (const [i, bytes] of (await Promise.all(runs)).entries()) {
       assert.equal(bytes.length, 256 * 1024)
       assert.ok(bytes[0] === i % 256 && bytes.at(-1) === i % 256)
@@ -206,7 +213,13 @@ describe('the numbers that the two languages share', () => {
   })
 
   test('kinds of records', () => {
-    const kinds = { Padding: 'PADDING', Outcome: 'OUTCOME', ChunkDone: 'CHUNK_DONE', Define: 'DEFINE', Ready: 'READY' }
+    const kinds = {
+      Padding: 'PADDING',
+      Outcome: 'OUTCOME',
+      ChunkDone: 'CHUNK_DONE',
+      Define: 'DEFINE',
+      Ready: 'READY',
+    }
     for (const [kind, name] of Object.entries({ ...kinds, StartError: 'START_ERROR', Fatal: 'FATAL' })) {
       assert.equal(js(name), number(parent, new RegExp(`^ {4}${kind} = (\\d+),$`, 'm')), kind)
     }
@@ -215,14 +228,21 @@ describe('the numbers that the two languages share', () => {
   test('kinds of frames', () => {
     const [, body] = /export const FRAME = \{ (.+) \}/.exec(port)
     const frames = Object.fromEntries(body.split(', ').map((pair) => pair.split(': ')))
-    const inRust = [...place.matchAll(/pub const ([A-Z]+): u32 = (\d+);/g)].map(([, name, value]) => [name, value])
+    const inRust = [...place.matchAll(/pub const ([A-Z]+): u32 = (\d+);/g)].map(([, name, value]) => [
+      name,
+      value,
+    ])
     assert.deepEqual(frames, Object.fromEntries(inRust))
     assert.equal(number(port, /^export const FIXED_INDEX = (.+)$/m), rust('FIXED_INDEX', place))
   })
 
   test('how an item ended', () => {
     const [, arms] = /let status = match record\.status \{(.+?)\};/s.exec(place)
-    for (const [name, status] of [['VALUE', 'Value'], ['ERROR', 'Error'], ['SKIPPED', 'Skipped']]) {
+    for (const [name, status] of [
+      ['VALUE', 'Value'],
+      ['ERROR', 'Error'],
+      ['SKIPPED', 'Skipped'],
+    ]) {
       const value = number(port, new RegExp(`^export const ${name} = (\\d+)$`, 'm'))
       assert.match(arms, new RegExp(`${value} => Status::${status}`))
     }

@@ -34,7 +34,9 @@ describe('a worker that dies fails its item', () => {
       assert.equal(error.worker, 0)
       assert.equal(error.attempt, 1)
       assert.equal(typeof error.stderr, 'string')
-      const how = expected.signal ? `was ended by ${expected.signal}` : `exited with code ${expected.exitCode}`
+      const how = expected.signal
+        ? `was ended by ${expected.signal}`
+        : `exited with code ${expected.exitCode}`
       assert.ok(error.message.startsWith(`Worker 0 of mill ${how} while it ran an item`), error.message)
       assert.equal('cause' in error, false)
 
@@ -58,22 +60,26 @@ describe('a worker that dies fails its item', () => {
     assert.equal(outcomes.length, 100)
   })
 
-  test('stopOnError: the crash ends the call; false: it is one of the errors of the AggregateError', LIMIT, async (t) => {
-    const pool = openPool(t, undefined, { size: 2 })
-    const items = [{ act: 'exit', code: 4 }, ...values(3)]
-    const stopped = await rejection(parallelMap(items, pool, { chunkSize: 2 }).toArray())
-    assert.equal(stopped.exitCode, 4)
-    assert.equal(stopped.index, 0)
+  test(
+    'stopOnError: the crash ends the call; false: it is one of the errors of the AggregateError',
+    LIMIT,
+    async (t) => {
+      const pool = openPool(t, undefined, { size: 2 })
+      const items = [{ act: 'exit', code: 4 }, ...values(3)]
+      const stopped = await rejection(parallelMap(items, pool, { chunkSize: 2 }).toArray())
+      assert.equal(stopped.exitCode, 4)
+      assert.equal(stopped.index, 0)
 
-    items.push({ act: 'throw', message: 'plain' })
+      items.push({ act: 'throw', message: 'plain' })
 
-    const all = await rejection(parallelMap(items, pool, { stopOnError: false }).toArray())
-    assert.ok(all instanceof AggregateError)
-    assert.deepEqual(
-      all.errors.map((error) => error.exitCode ?? error.message),
-      [4, 'plain'],
-    )
-  })
+      const all = await rejection(parallelMap(items, pool, { stopOnError: false }).toArray())
+      assert.ok(all instanceof AggregateError)
+      assert.deepEqual(
+        all.errors.map((error) => error.exitCode ?? error.message),
+        [4, 'plain'],
+      )
+    },
+  )
 
   test('the next worker has the next number', LIMIT, async (t) => {
     const pool = openPool(t, undefined, { size: 1 })
@@ -109,7 +115,10 @@ describe('what it wrote and what ended it', () => {
     const pool = openPool(t, undefined, { size: 1 })
     const error = await rejection(pool.run({ act: 'stderrFlood', bytes: 300_000, last: '\nthe end' }))
     assert.ok(error.stderr.endsWith('xxx\nthe end'), error.stderr.slice(-50))
-    assert.ok(error.stderr.length >= 4096 && error.stderr.length <= 64 << 10, `${error.stderr.length} characters`)
+    assert.ok(
+      error.stderr.length >= 4096 && error.stderr.length <= 64 << 10,
+      `${error.stderr.length} characters`,
+    )
   })
 
   test('a tail is cut between characters, not inside one', LIMIT, async (t) => {
@@ -184,7 +193,9 @@ describe('what it wrote and what ended it', () => {
 
   test('what comes later than its item is charged to the item that runs then', LIMIT, async (t) => {
     const pool = openPool(t, undefined, { size: 1 })
-    const outcomes = await parallelMap([{ act: 'exitLater', ms: 50 }, { act: 'never' }], pool, { settled: true }).toArray()
+    const outcomes = await parallelMap([{ act: 'exitLater', ms: 50 }, { act: 'never' }], pool, {
+      settled: true,
+    }).toArray()
     assert.deepEqual(
       outcomes.map(({ status }) => status),
       ['fulfilled', 'rejected'],
@@ -200,7 +211,11 @@ describe('the other items of its chunk', () => {
       const pool = openPool(t, undefined, { size })
       const items = values(1000).map((item) => ({ ...item, note }))
       for (const at of [100, 101, 500, 999]) items[at] = { act: 'exit', code: 9, note }
-      const outcomes = await parallelMap(items, pool, { settled: true, chunkSize: 1000, backpressure: 1000 }).toArray()
+      const outcomes = await parallelMap(items, pool, {
+        settled: true,
+        chunkSize: 1000,
+        backpressure: 1000,
+      }).toArray()
 
       assert.deepEqual(
         outcomes.map(({ index }) => index),
@@ -228,7 +243,10 @@ describe('the other items of its chunk', () => {
     }
     const error = await rejection(consume())
     assert.equal(error.signal, 'SIGKILL')
-    assert.deepEqual(seen, Array.from({ length: 500 }, (_, i) => i))
+    assert.deepEqual(
+      seen,
+      Array.from({ length: 500 }, (_, i) => i),
+    )
   })
 
   test('results with shapes of their own, text and big values survive their worker', LIMIT, async (t) => {
@@ -236,7 +254,11 @@ describe('the other items of its chunk', () => {
     const row = (i) => ({ id: i, [`name${i % 5}`]: `é${i}`, big: i === 7 ? 'x'.repeat(2 << 20) : '' })
     const items = Array.from({ length: 50 }, (_, i) => ({ act: 'value', value: row(i) }))
     items.push({ act: 'exit', code: 1 })
-    const outcomes = await parallelMap(items, pool, { chunkSize: 51, backpressure: 51, settled: true }).toArray()
+    const outcomes = await parallelMap(items, pool, {
+      chunkSize: 51,
+      backpressure: 51,
+      settled: true,
+    }).toArray()
     for (const { index, value, reason } of outcomes) {
       if (index === 50) assert.equal(reason.exitCode, 1)
       else assert.deepEqual(value, row(index))
@@ -259,7 +281,9 @@ describe('the other items of its chunk', () => {
     const note = join(folderWith(t), 'ran')
     const pool = openPool(t, undefined, { size: 2 })
     const runs = Array.from({ length: 300 }, (_, i) =>
-      pool.run(i === 150 ? { act: 'exit', code: 6, note, name: i } : { act: 'value', value: i, note, name: i }),
+      pool.run(
+        i === 150 ? { act: 'exit', code: 6, note, name: i } : { act: 'value', value: i, note, name: i },
+      ),
     )
     const outcomes = await Promise.allSettled(runs)
     for (const [i, { status, value, reason }] of outcomes.entries()) {
@@ -298,16 +322,23 @@ describe('a pool goes on', () => {
     for (let round = 0; round < 10; round++) {
       await pool.ready()
       for (const pid of children()) process.kill(pid, 'SIGKILL')
-      const outcomes = await Promise.allSettled([0, 1, 2, 3].map((i) => pool.run({ act: 'value', value: i, note })))
+      const outcomes = await Promise.allSettled(
+        [0, 1, 2, 3].map((i) => pool.run({ act: 'value', value: i, note })),
+      )
       // Whether the item had begun when its worker was killed is a race; then it is a crash, and nothing else.
-      for (const { status, reason } of outcomes) if (status === 'rejected') assert.equal(reason.signal, 'SIGKILL')
+      for (const { status, reason } of outcomes)
+        if (status === 'rejected') assert.equal(reason.signal, 'SIGKILL')
     }
     assert.ok(linesOf(note).length <= 40)
   })
 
   test('closing waits for the work of a worker that is replaced meanwhile', LIMIT, async (t) => {
     const pool = openPool(t, undefined, { size: 1 })
-    const runs = [pool.run({ act: 'exit', code: 1 }), pool.run({ act: 'value', value: 1 }), pool.run({ act: 'exit', code: 2 })]
+    const runs = [
+      pool.run({ act: 'exit', code: 1 }),
+      pool.run({ act: 'value', value: 1 }),
+      pool.run({ act: 'exit', code: 2 }),
+    ]
     const outcomes = Promise.allSettled(runs)
     await pool.close()
     assert.deepEqual(

@@ -6,7 +6,17 @@ import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { MillraceError, parallelMap, SerializationError, WorkerStartError, workerPool } from '../index.js'
-import { ACTS, children, folderWith, LIMIT, linesOf, openPool, program, rejection, until } from './processes.js'
+import {
+  ACTS,
+  children,
+  folderWith,
+  LIMIT,
+  linesOf,
+  openPool,
+  program,
+  rejection,
+  until,
+} from './processes.js'
 
 const COUNT_STARTS = fileURLToPath(new URL('./fixtures/count-starts.cjs', import.meta.url))
 
@@ -37,7 +47,8 @@ const TASKS = {
   },
   'no export at all': {
     text: '// nothing',
-    check: ({ cause }) => assert.match(cause.message, /must export a default function, expected .*, got no function$/),
+    check: ({ cause }) =>
+      assert.match(cause.message, /must export a default function, expected .*, got no function$/),
   },
   'a default export that is no function': {
     text: 'export default { run() {} }; export function other() {}',
@@ -46,7 +57,8 @@ const TASKS = {
   'no export of that name': {
     text: 'export default () => {}; export const wanted = 1',
     options: { exportName: 'wanted' },
-    check: ({ cause }) => assert.match(cause.message, /must export a function "wanted".*got functions default$/),
+    check: ({ cause }) =>
+      assert.match(cause.message, /must export a function "wanted".*got functions default$/),
   },
   'a file that throws while it loads': {
     text: `throw Object.assign(new RangeError('at load'), { extra: 1 })`,
@@ -165,22 +177,26 @@ for (const [name, { file = 'task.mjs', text, options = {}, starts = 1, check }] 
 }
 
 describe('after a failed start', () => {
-  test('several runs and calls that wait fail together, with one process each that was started', LIMIT, async (t) => {
-    const folder = folderWith(t, { 'task.mjs': `throw new Error('never')` })
-    const log = join(folder, 'starts')
-    const pool = openPool(t, join(folder, 'task.mjs'), {
-      size: 2,
-      execArgv: ['--require', COUNT_STARTS],
-      env: { ...process.env, STARTS: log },
-    })
-    const runs = Array.from({ length: 50 }, () => pool.run(1))
-    const calls = [1, 2].map(() => parallelMap(Array(50).fill(0), pool, { settled: true }).toArray())
-    for (const outcome of await Promise.allSettled([...runs, ...calls])) {
-      assert.equal(outcome.reason?.code, 'ERR_WORKER_START')
-      assert.equal(outcome.reason.cause.message, 'never')
-    }
-    assert.ok(linesOf(log).length <= 2, `${linesOf(log).length} processes`)
-  })
+  test(
+    'several runs and calls that wait fail together, with one process each that was started',
+    LIMIT,
+    async (t) => {
+      const folder = folderWith(t, { 'task.mjs': `throw new Error('never')` })
+      const log = join(folder, 'starts')
+      const pool = openPool(t, join(folder, 'task.mjs'), {
+        size: 2,
+        execArgv: ['--require', COUNT_STARTS],
+        env: { ...process.env, STARTS: log },
+      })
+      const runs = Array.from({ length: 50 }, () => pool.run(1))
+      const calls = [1, 2].map(() => parallelMap(Array(50).fill(0), pool, { settled: true }).toArray())
+      for (const outcome of await Promise.allSettled([...runs, ...calls])) {
+        assert.equal(outcome.reason?.code, 'ERR_WORKER_START')
+        assert.equal(outcome.reason.cause.message, 'never')
+      }
+      assert.ok(linesOf(log).length <= 2, `${linesOf(log).length} processes`)
+    },
+  )
 
   test('it does not depend on stopOnError and settled: the call fails as a whole', LIMIT, async (t) => {
     const folder = folderWith(t, { 'task.mjs': `throw new Error('never')` })
@@ -259,24 +275,28 @@ describe('after a failed start', () => {
     assert.ok(['ready', 'ERR_WORKER_START'].includes(outcome), outcome)
   })
 
-  test('workers that die after they were ready, before they did anything, end in an error too', LIMIT, async (t) => {
-    const folder = folderWith(t, {
-      'task.mjs': `setImmediate(() => process.exit(3))
+  test(
+    'workers that die after they were ready, before they did anything, end in an error too',
+    LIMIT,
+    async (t) => {
+      const folder = folderWith(t, {
+        'task.mjs': `setImmediate(() => process.exit(3))
         export default () => new Promise(() => {})`,
-    })
-    const log = join(folder, 'starts')
-    const pool = openPool(t, join(folder, 'task.mjs'), {
-      size: 2,
-      execArgv: ['--require', COUNT_STARTS],
-      env: { ...process.env, STARTS: log },
-    })
-    const error = await rejection(pool.run(1))
-    // Whether the item had begun is a race.
-    assert.ok(['ERR_WORKER_START', 'ERR_WORKER_CRASHED'].includes(error.code), error.message)
-    assert.equal(error.exitCode, 3)
-    await pool.close()
-    assert.ok(linesOf(log).length <= 10)
-  })
+      })
+      const log = join(folder, 'starts')
+      const pool = openPool(t, join(folder, 'task.mjs'), {
+        size: 2,
+        execArgv: ['--require', COUNT_STARTS],
+        env: { ...process.env, STARTS: log },
+      })
+      const error = await rejection(pool.run(1))
+      // Whether the item had begun is a race.
+      assert.ok(['ERR_WORKER_START', 'ERR_WORKER_CRASHED'].includes(error.code), error.message)
+      assert.equal(error.exitCode, 3)
+      await pool.close()
+      assert.ok(linesOf(log).length <= 10)
+    },
+  )
 
   test('setupData that cannot be cloned', LIMIT, async (t) => {
     const pool = openPool(t, ACTS, { setupData: { at: () => {} } })
@@ -306,9 +326,13 @@ describe('a pool of its own task file', () => {
   ]) {
     test(`made at its top, by ${name}, is a typed error and no fork bomb`, LIMIT, async (t) => {
       const folder = folderWith(t, { 'self.mjs': SELF(`const pool = workerPool(${task}, { size: 2 })`) })
-      const run = program(t, `process.argv[1] = ${JSON.stringify(join(folder, 'self.mjs'))}; await import(process.argv[1])`, {
-        env: { STARTS: join(folder, 'starts') },
-      })
+      const run = program(
+        t,
+        `process.argv[1] = ${JSON.stringify(join(folder, 'self.mjs'))}; await import(process.argv[1])`,
+        {
+          env: { STARTS: join(folder, 'starts') },
+        },
+      )
       const { code, stdout, stderr } = await run.ended
       assert.equal(code, 0, stderr)
       assert.deepEqual(JSON.parse(stdout), { code: 'ERR_WORKER_START', cause: 'ERR_WORKER_START' })
@@ -328,7 +352,9 @@ describe('a pool of its own task file', () => {
 
   test('through a symbolic link, too', LIMIT, async (t) => {
     const { symlinkSync } = await import('node:fs')
-    const folder = folderWith(t, { 'self.mjs': SELF(`const pool = workerPool(process.env.LINK, { size: 1 })`) })
+    const folder = folderWith(t, {
+      'self.mjs': SELF(`const pool = workerPool(process.env.LINK, { size: 1 })`),
+    })
     symlinkSync(join(folder, 'self.mjs'), join(folder, 'link.mjs'))
     const run = program(t, `await import(${JSON.stringify(join(folder, 'self.mjs'))})`, {
       env: { STARTS: join(folder, 'starts'), LINK: join(folder, 'link.mjs') },

@@ -11,7 +11,8 @@ import { PoolCore } from './pool-core.js'
 export const native = Object.freeze({
   /** @param {...unknown} options none */
   sha256(...options) {
-    if (options.length > 0 && options[0] !== undefined) throw invalidArgType('options', 'no options', options[0])
+    if (options.length > 0 && options[0] !== undefined)
+      throw invalidArgType('options', 'no options', options[0])
     return new NativeOperation('sha256')
   },
 })

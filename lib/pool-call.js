@@ -1,10 +1,10 @@
 // One call on a pool: pulls the source on credit, encodes items into chunks, and serves results from a local buffer.
 // The engine (Rust) decides everything that concerns more than one item: order, window, who runs what.
 
-import { ERROR, ENTRY_WORDS, indexOf, LOST, SKIPPED, statusOf, VALUE } from './batch-reader.js'
+import { ENTRY_WORDS, ERROR, indexOf, LOST, SKIPPED, statusOf, VALUE } from './batch-reader.js'
 import { ItemWriter } from './item-writer.js'
 import { fulfilled, ItemErrors, rejected } from './outcome.js'
-import { DONE, FAILED, isThenable, ITEM, PENDING } from './source.js'
+import { DONE, FAILED, ITEM, isThenable, PENDING } from './source.js'
 import { crashError } from './worker-failure.js'
 
 /** @typedef {import('./batch-reader.js').Entries} Entries */
@@ -362,7 +362,11 @@ export class PoolCall {
     const index = indexOf(words, at)
     if (this.#rejectedBefore.has(index)) return this.#rejectedBefore.get(index)
     const decoder = this.#core.decoder(words[at + 2])
-    const decode = (/** @type {Uint8Array} */ from, /** @type {number} */ start, /** @type {number} */ end) => {
+    const decode = (
+      /** @type {Uint8Array} */ from,
+      /** @type {number} */ start,
+      /** @type {number} */ end,
+    ) => {
       try {
         decoder.open(from, text, text + words[at + 4], bytes)
         return decoder.decode(start, end, 0)
@@ -389,11 +393,11 @@ export class PoolCall {
   }
 
   #pull() {
-    while (this.#phase === ACTIVE && this.#stop === undefined && this.#sourceEnd === ITEM) {
+    while (this.#isActive() && this.#stop === undefined && this.#sourceEnd === ITEM) {
       if (!this.#hasCredit()) break
       const state = this.#source.pull()
       // The source's own code may have ended this call.
-      if (this.#phase === OVER) return
+      if (!this.#isActive()) return
       if (state === ITEM) {
         this.#pulled++
         const { value } = this.#source
@@ -416,6 +420,10 @@ export class PoolCall {
     } else if (this.#writer.count > 0) {
       this.#flushSoon()
     }
+  }
+
+  #isActive() {
+    return this.#phase === ACTIVE
   }
 
   #onSource = () => {

@@ -86,7 +86,10 @@ export class PoolCore {
    */
   decoder(worker) {
     let decoder = this.#decoders.get(worker)
-    if (decoder === undefined) this.#decoders.set(worker, (decoder = new Decoder()))
+    if (decoder === undefined) {
+      decoder = new Decoder()
+      this.#decoders.set(worker, decoder)
+    }
     return decoder
   }
 

@@ -1,6 +1,6 @@
 // All `run()` calls of a pool: one call of the engine, without order, window or end, whose items are promises here.
 
-import { indexOf, LOST, statusOf, VALUE, SKIPPED, ENTRY_WORDS } from './batch-reader.js'
+import { ENTRY_WORDS, indexOf, LOST, SKIPPED, statusOf, VALUE } from './batch-reader.js'
 import { ItemWriter } from './item-writer.js'
 import { crashError } from './worker-failure.js'
 
@@ -112,7 +112,11 @@ export class PoolRuns {
    */
   #settle(waiter, status, worker, bytes, row, rowEnd, text, textEnd) {
     const decoder = this.#core.decoder(worker)
-    const decode = (/** @type {Uint8Array} */ from, /** @type {number} */ start, /** @type {number} */ end) => {
+    const decode = (
+      /** @type {Uint8Array} */ from,
+      /** @type {number} */ start,
+      /** @type {number} */ end,
+    ) => {
       decoder.open(from, text, textEnd, bytes)
       return decoder.decode(start, end, 0)
     }
@@ -121,7 +125,9 @@ export class PoolRuns {
       else if (status === SKIPPED) waiter?.resolve(undefined)
       else if (status === LOST) {
         const said = bytes.subarray(row, rowEnd)
-        waiter?.reject(crashError(said, undefined, this.#core.label, (value) => decode(value, 0, value.length)))
+        waiter?.reject(
+          crashError(said, undefined, this.#core.label, (value) => decode(value, 0, value.length)),
+        )
       } else waiter?.reject(this.#core.toError(decode(bytes, row, rowEnd)))
     } catch (error) {
       waiter?.reject(error)

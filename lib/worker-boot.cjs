@@ -3,7 +3,8 @@
 // found, and hands over to worker-main.js. Its arguments: the addon, the inherited descriptors.
 
 const [addonPath, descriptors] = process.argv.slice(-2)
-globalThis[Symbol.for('millrace.worker')] = true
+Reflect.set(globalThis, Symbol.for('millrace.worker'), true)
+/** @type {{ exports: any }} */
 const addon = { exports: {} }
 process.dlopen(addon, addonPath)
 require('./worker-main.js').runWorker(addon.exports.WorkerPort, descriptors)

@@ -48,11 +48,14 @@ function read(row, decode) {
 export function crashError(row, index, label, decode) {
   const { exit, details } = read(row, decode)
   const item = index === undefined ? 'an item' : `item ${index}`
-  return new WorkerCrashError(`Worker ${exit.worker} of ${label} ${how(exit)} while it ran ${item}${because(details)}`, {
-    ...details,
-    ...(index === undefined ? {} : { index }),
-    attempt: 1,
-  })
+  return new WorkerCrashError(
+    `Worker ${exit.worker} of ${label} ${how(exit)} while it ran ${item}${because(details)}`,
+    {
+      ...details,
+      ...(index === undefined ? {} : { index }),
+      attempt: 1,
+    },
+  )
 }
 
 /**
@@ -67,7 +70,10 @@ export function startError(row, label, decode) {
     return new WorkerStartError(`A worker of ${label} could not be started: ${exit.spawnError}`, details)
   }
   const when = exit.starting ? 'before it was ready' : 'again and again, before it had finished anything'
-  return new WorkerStartError(`Worker ${exit.worker} of ${label} ${how(exit)} ${when}${because(details)}`, details)
+  return new WorkerStartError(
+    `Worker ${exit.worker} of ${label} ${how(exit)} ${when}${because(details)}`,
+    details,
+  )
 }
 
 /** @param {Exit} exit */

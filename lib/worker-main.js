@@ -3,8 +3,8 @@
 // claimed, so that the parent always knows which item ran.
 
 import { deserialize } from 'node:v8'
-import { CallSignal, Context } from './context.js'
 import { Decoder } from './codec.js'
+import { CallSignal, Context } from './context.js'
 import { skip } from './outcome.js'
 import { FIXED_INDEX, FRAME, Port } from './worker-port.js'
 import { loadTask } from './worker-task.js'
@@ -79,7 +79,8 @@ class Worker {
 
   /** Take all frames that are there; after that the parent rings: while a task awaits something, it may be aborted. */
   #listen() {
-    for (let frame = this.#native.receive(false); frame !== null; frame = this.#native.receive(false)) this.#handle(frame)
+    for (let frame = this.#native.receive(false); frame !== null; frame = this.#native.receive(false))
+      this.#handle(frame)
   }
 
   /**
@@ -97,13 +98,17 @@ class Worker {
 
   /** @param {Uint8Array} frame */
   #handle(frame) {
-    const word = (/** @type {number} */ at) => new DataView(frame.buffer, frame.byteOffset).getUint32(at * 4, true)
+    const word = (/** @type {number} */ at) =>
+      new DataView(frame.buffer, frame.byteOffset).getUint32(at * 4, true)
     switch (word(1)) {
       case FRAME.INIT:
         this.#start(deserialize(frame.subarray(8)))
         break
       case FRAME.DEFINE:
-        this.#decoder.define(word(2), Buffer.from(frame.buffer, frame.byteOffset + 12, frame.length - 12).toString())
+        this.#decoder.define(
+          word(2),
+          Buffer.from(frame.buffer, frame.byteOffset + 12, frame.length - 12).toString(),
+        )
         break
       case FRAME.CHUNK:
         this.#chunks.push(chunkOf(frame))
@@ -262,7 +267,11 @@ class Worker {
     try {
       const value = this.#decoder.decode(row, row + sizes[2 * item], text)
       const result = run(value, new Context(chunk.fixedIndex ? 0 : chunk.firstIndex + item, signal))
-      if (typeof result === 'object' && result !== null && typeof (/** @type {any} */ (result).then) === 'function') {
+      if (
+        typeof result === 'object' &&
+        result !== null &&
+        typeof (/** @type {any} */ (result).then) === 'function'
+      ) {
         return /** @type {PromiseLike<unknown>} */ (result)
       }
       this.#publish(cell, item, result)
@@ -298,7 +307,10 @@ class Worker {
   /** @param {number} call */
   #signal(call) {
     let signal = this.#signals.get(call)
-    if (signal === undefined) this.#signals.set(call, (signal = new CallSignal()))
+    if (signal === undefined) {
+      signal = new CallSignal()
+      this.#signals.set(call, signal)
+    }
     return signal
   }
 

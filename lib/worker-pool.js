@@ -41,6 +41,8 @@ class WorkerPool {
   #phase = OPEN
   /** @type {{ promise: Promise<void>, resolve: () => void, reject: (error: unknown) => void } | undefined} */
   #ready
+  /** Workers that `ready()` waits for. */
+  #awaited = 0
   /** @type {{ promise: Promise<void>, resolve: () => void } | undefined} */
   #closed
 
@@ -74,8 +76,9 @@ class WorkerPool {
   /** @returns {Promise<void>} */
   async ready() {
     const core = this.#open()
-    if (core.native.readyWorkers() >= this.#size) return undefined
     if (this.#ready === undefined) {
+      this.#awaited = this.#size - core.native.readyWorkers()
+      if (this.#awaited <= 0) return undefined
       this.#ready = deferred()
       core.hold(1)
     }
@@ -137,14 +140,18 @@ class WorkerPool {
       this.#size,
       (onWake) => NativePool.processes(this.#size, GRACE_MS, processOptions(this.#settings), onWake),
       (define) => new Encoder(define),
-      { ready: () => this.#onReady(), startFailed: (error) => this.#onStartFailed(error), closed: () => this.#onClosed() },
+      {
+        ready: () => this.#onReady(),
+        startFailed: (error) => this.#onStartFailed(error),
+        closed: () => this.#onClosed(),
+      },
     )
     return this.#core
   }
 
   #onReady() {
-    const native = this.#core?.native
-    if (this.#ready === undefined || native === undefined || native.readyWorkers() < this.#size) return
+    // One that has ended since was ready all the same: work that comes starts it again.
+    if (this.#ready === undefined || --this.#awaited > 0) return
     this.#core?.hold(-1)
     this.#ready.resolve()
     this.#ready = undefined
@@ -187,7 +194,9 @@ function orderOf(order) {
   try {
     return serialize(order)
   } catch (error) {
-    throw new SerializationError(`The setupData cannot be cloned: ${/** @type {Error} */ (error).message}`, { cause: error })
+    throw new SerializationError(`The setupData cannot be cloned: ${/** @type {Error} */ (error).message}`, {
+      cause: error,
+    })
   }
 }
 

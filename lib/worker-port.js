@@ -3,6 +3,7 @@
 // whatever happens to this process. `crates/channel` (layout.rs, parent.rs) holds the same numbers; a test compares them.
 
 import { Encoder } from './codec.js'
+import { SerializationError } from './errors.js'
 
 /** Word offsets (bytes / 4) in the segment's header. */
 const ROW_TAIL = 192 / 4
@@ -168,12 +169,12 @@ export class Port {
     encoder.rows = this.#rows
     encoder.rowPos = rowAt + RECORD_BYTES
     // Rounded down: the record's padding must fit too.
-    encoder.rowEnd = (rowEnd < this.#rowCapacity ? rowEnd : this.#rowCapacity) & ~7
+    encoder.rowEnd = Math.min(rowEnd, this.#rowCapacity) & ~7
     const textAt = this.#textTail & (this.#textCapacity - 1)
     const textEnd = textAt + this.#textCapacity - ((this.#textTail - this.#textHead) >>> 0)
     encoder.text = this.#text
     encoder.textPos = textAt
-    encoder.textEnd = textEnd < this.#textCapacity ? textEnd : this.#textCapacity
+    encoder.textEnd = Math.min(textEnd, this.#textCapacity)
     return rowAt
   }
 
@@ -257,8 +258,15 @@ export class Port {
    */
   #copy(kind, cell, status, item, number, rows, text) {
     if (rows.length + RECORD_BYTES > this.#rowCapacity / 4 || text.length > this.#textCapacity / 4) {
+      if (rows.length + text.length > MAX_RECORD_BYTES) {
+        throw new SerializationError(
+          `The value is too large: ${rows.length + text.length} bytes when encoded`,
+        )
+      }
       this.#native.stream(kind, cell, status, item, rows, text)
       this.#rowTail = Atomics.load(this.#words, ROW_TAIL)
+      // Much has gone past the head that we know: where streams follow each other, it must not fall behind by 2^32.
+      this.#rowHead = Atomics.load(this.#words, ROW_HEAD)
       return
     }
     this.#place(rows.length, text.length)
@@ -327,4 +335,6 @@ export class Port {
 
 const NO_BYTES = new Uint8Array(0)
 const MAX_SCRATCH_TEXT = 64 << 20
+/** As in `layout.rs`. */
+const MAX_RECORD_BYTES = 2 ** 31
 const MAX_SCRATCH_KEPT = 1 << 20

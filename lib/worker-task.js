@@ -40,7 +40,8 @@ export async function loadTask({ url, path, exportName, setupData }) {
  */
 function exportOf(exported, name) {
   const whole = exported.default
-  if (name === 'default') return whole?.__esModule ? whole.default : typeof whole === 'function' ? whole : whole?.default
+  if (name === 'default')
+    return whole?.__esModule ? whole.default : typeof whole === 'function' ? whole : whole?.default
   return exported[name] ?? whole?.[name]
 }
 

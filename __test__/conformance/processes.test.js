@@ -18,7 +18,8 @@ conformance({
   capacity: SIZE,
   mapper(name) {
     let pool = pools.get(name)
-    if (pool === undefined) pools.set(name, (pool = workerPool(task, { size: SIZE, exportName: name })))
+    pool ??= workerPool(task, { size: SIZE, exportName: name })
+    pools.set(name, pool)
     return pool
   },
 })

@@ -31,6 +31,7 @@ struct Uv {
 }
 
 impl Uv {
+    #[allow(clippy::missing_transmute_annotations)] // the fields that the symbols go into have the types
     fn load() -> Option<&'static Self> {
         static UV: OnceLock<Option<Uv>> = OnceLock::new();
         macro_rules! find {
@@ -66,7 +67,7 @@ struct State {
     uv: &'static Uv,
     env: sys::napi_env,
     handle: Handle,
-    /// What `handle` points to: libuv uses it until on_close.
+    /// What `handle` points to: libuv uses it until `on_close`.
     _memory: Vec<u128>,
     callback: Cell<sys::napi_ref>,
     hook: Cell<sys::napi_async_cleanup_hook_handle>,
@@ -82,7 +83,8 @@ pub struct Poll {
 impl Poll {
     /// Calls `callback` whenever `fd` is readable. The descriptor must stay open as long as this lives.
     pub fn new(env: Env, fd: RawFd, callback: sys::napi_value) -> Result<Self> {
-        let uv = Uv::load().ok_or_else(|| napi::Error::from_reason("this runtime does not export libuv's uv_poll functions"))?;
+        let uv = Uv::load()
+            .ok_or_else(|| napi::Error::from_reason("this runtime does not export libuv's uv_poll functions"))?;
         let raw = env.raw();
         let mut uv_loop = ptr::null_mut();
         // SAFETY: called on the environment's own thread; the out-pointer lives through the call.
@@ -113,18 +115,23 @@ impl Poll {
             closing: Cell::new(false),
         });
         // SAFETY: the handle was initialised; its data is a counted pointer that on_close gives back.
-        unsafe {
-            (uv.set_data)(handle, Rc::into_raw(Rc::clone(&state)).cast_mut().cast());
-            (uv.poll_start)(handle, UV_READABLE, on_readable);
+        unsafe { (uv.set_data)(handle, Rc::into_raw(Rc::clone(&state)).cast_mut().cast()) };
+        let argument = Rc::as_ptr(&state).cast_mut().cast();
+        // From here on, whatever fails, the handle is closed when this is dropped.
+        let poll = Self { state, kept_alive: Cell::new(false) };
+        // SAFETY: the handle was initialised, and is open.
+        let failed = unsafe {
             (uv.unreference)(handle);
+            (uv.poll_start)(handle, UV_READABLE, on_readable)
+        };
+        if failed != 0 {
+            return Err(napi::Error::from_reason(format!("uv_poll_start failed with {failed}")));
         }
         let mut hook = ptr::null_mut();
         // SAFETY: the argument is the handle's counted pointer, which lives until on_close, where the hook is removed.
-        check(unsafe {
-            sys::napi_add_async_cleanup_hook(raw, Some(on_environment_end), Rc::as_ptr(&state).cast_mut().cast(), &raw mut hook)
-        })?;
-        state.hook.set(hook);
-        Ok(Self { state, kept_alive: Cell::new(false) })
+        check(unsafe { sys::napi_add_async_cleanup_hook(raw, Some(on_environment_end), argument, &raw mut hook) })?;
+        poll.state.hook.set(hook);
+        Ok(poll)
     }
 
     /// Whether the program should wait for this.
@@ -133,7 +140,13 @@ impl Poll {
             return;
         }
         // SAFETY: the handle is open (not closing), and this is its thread: `Poll` is not `Send`.
-        unsafe { if keep { (self.state.uv.reference)(self.state.handle) } else { (self.state.uv.unreference)(self.state.handle) } }
+        unsafe {
+            if keep {
+                (self.state.uv.reference)(self.state.handle)
+            } else {
+                (self.state.uv.unreference)(self.state.handle)
+            }
+        }
     }
 }
 
@@ -193,7 +206,9 @@ unsafe extern "C" fn on_close(handle: Handle) {
     // SAFETY: the environment waits for this hook to be removed, so it is alive; the reference is deleted once.
     unsafe {
         sys::napi_delete_reference(state.env, state.callback.replace(ptr::null_mut()));
-        sys::napi_remove_async_cleanup_hook(state.hook.get());
+        if !state.hook.get().is_null() {
+            sys::napi_remove_async_cleanup_hook(state.hook.get());
+        }
     }
 }
 

@@ -7,13 +7,7 @@ use crate::{
     error::Error,
     native,
     place::{
-        ItemSize, Place, Pool,
-        native::Threads,
-        pool::Core,
-        process::Processes,
-        spawn::Launch,
-        supervisor,
-        watch::Watch,
+        ItemSize, Place, Pool, native::Threads, pool::Core, process::Processes, spawn::Launch, supervisor, watch::Watch,
     },
 };
 use napi::{
@@ -67,7 +61,13 @@ impl NativePool {
     /// A pool of worker processes.
     #[napi(factory, catch_unwind)]
     #[allow(clippy::needless_pass_by_value)] // napi hands arguments over by value
-    pub fn processes(env: Env, size: u32, grace_ms: u32, options: ProcessOptions, on_wake: Function<(), ()>) -> Result<Self> {
+    pub fn processes(
+        env: Env,
+        size: u32,
+        grace_ms: u32,
+        options: ProcessOptions,
+        on_wake: Function<(), ()>,
+    ) -> Result<Self> {
         let launch = Launch {
             program: options.program.into(),
             args: options.args.into_iter().map(Into::into).collect(),
@@ -97,21 +97,29 @@ impl NativePool {
         let watch = Arc::new(Watch::new().map_err(|error| thrown(&Error::Watch(error)))?);
         let pool = Pool::new(config, Arc::clone(&watch), |pool| place(watch, pool))
             .map_err(|error| thrown(&Error::Watch(error)))?;
-        let poll = Poll::new(env, pool.watch.as_raw_fd(), on_wake.raw())?;
-        supervisor::watch(&pool);
-        Ok(Self { open: RefCell::new(Some(Open { poll, pool })), held: Cell::new(false) })
+        let watcher = Poll::new(env, pool.watch.as_raw_fd(), on_wake.raw())?;
+        supervisor::watch(&pool).map_err(|error| thrown(&Error::Watch(error)))?;
+        Ok(Self { open: RefCell::new(Some(Open { poll: watcher, pool })), held: Cell::new(false) })
     }
 
     /// Opens a call. `window` and `chunk` 0: automatic.
     #[napi(catch_unwind)]
-    pub fn open(&self, ordered: bool, stop_on_error: bool, concurrency: u32, window: u32, max_bytes: f64, chunk: u32) -> u32 {
+    pub fn open(
+        &self,
+        ordered: bool,
+        stop_on_error: bool,
+        concurrency: u32,
+        window: u32,
+        max_bytes: f64,
+        chunk: u32,
+    ) -> u32 {
         self.with(|core| {
             core.open(CallConfig {
                 ordered,
                 stop_on_error,
                 concurrency,
                 window: (window > 0).then_some(window),
-                max_bytes: max_bytes as u64,
+                max_bytes: whole(max_bytes),
                 chunk: (chunk > 0).then_some(chunk),
             })
         })
@@ -220,10 +228,17 @@ impl NativePool {
         self.with(|_| ());
     }
 
-    fn gauged(&self, call: u32, consumed: u32, bytes: f64, mut gauge: Float64ArraySlice<'_>, act: impl FnOnce(&mut Core)) -> bool {
+    fn gauged(
+        &self,
+        call: u32,
+        consumed: u32,
+        bytes: f64,
+        mut gauge: Float64ArraySlice<'_>,
+        act: impl FnOnce(&mut Core),
+    ) -> bool {
         let mut credit = Credit::default();
         let ((), more) = self.with(|core| {
-            core.consumed(call, consumed, bytes as u64);
+            core.consumed(call, consumed, whole(bytes));
             act(core);
             core.pump();
             credit = core.credit(call);
@@ -231,7 +246,7 @@ impl NativePool {
         // SAFETY: JavaScript, to which the array belongs, does not run meanwhile, and no other reference to it exists.
         if let [items, bytes, chunk, hungry, ..] = unsafe { gauge.as_mut() } {
             *items = credit.items.into();
-            *bytes = credit.bytes as f64;
+            *bytes = f64_of(credit.bytes);
             *chunk = credit.chunk.into();
             *hungry = f64::from(u8::from(credit.hungry));
         }
@@ -251,6 +266,18 @@ impl NativePool {
         poll.keep_alive(busy || self.held.get());
         (result, more)
     }
+}
+
+/// A count that comes as JavaScript's number. The cast stops at the ends of the range.
+#[allow(clippy::cast_sign_loss)] // see above
+const fn whole(count: f64) -> u64 {
+    count as u64
+}
+
+/// A count as JavaScript's number: beyond 2^53 it need not be exact.
+#[allow(clippy::cast_precision_loss)] // see above
+const fn f64_of(count: u64) -> f64 {
+    count as f64
 }
 
 const fn config(size: u32, grace_ms: u32) -> PoolConfig {

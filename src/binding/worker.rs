@@ -4,7 +4,7 @@ use super::{event_loop::Poll, thrown};
 use crate::error::Error;
 use millrace_channel::{
     doorbell::Doorbell,
-    layout::Capacities,
+    layout::{Capacities, MAX_RECORD_BYTES},
     parent::RecordKind,
     ring::Corrupt,
     segment::Segment,
@@ -37,7 +37,8 @@ impl WorkerPort {
     #[napi(constructor, catch_unwind)]
     #[allow(clippy::needless_pass_by_value)] // napi hands arguments over by value
     pub fn new(env: Env, descriptors: String, on_wake: Function<(), ()>) -> Result<Self> {
-        let parsed: Option<Vec<RawFd>> = descriptors.split(',').map(|fd| fd.parse().ok().filter(|fd| *fd > 2)).collect();
+        let parsed: Option<Vec<RawFd>> =
+            descriptors.split(',').map(|fd| fd.parse().ok().filter(|fd| *fd > 2)).collect();
         let Some(Ok(fds)) = parsed.map(<[RawFd; 4]>::try_from) else {
             return Err(thrown(&Error::NotAWorker(format!("{descriptors:?} is no list of descriptors"))));
         };
@@ -122,6 +123,9 @@ impl WorkerPort {
             6 => RecordKind::Fatal,
             _ => return Err(napi::Error::from_reason(format!("records of kind {kind} are not streamed"))),
         };
+        if (row.len() + text.len()) as u64 > MAX_RECORD_BYTES {
+            return Err(napi::Error::from_reason(format!("a value of {} bytes is too large", row.len() + text.len())));
+        }
         let record = Streamed { kind, cell: cell as u8, status: status as u8, item, row, text };
         self.end().stream(record).map_err(corrupt)
     }

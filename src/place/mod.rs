@@ -72,7 +72,8 @@ pub struct Exit {
 /// What workers say. Bytes are written by `take`, called at most once, to wherever the receiver keeps them.
 pub trait Events {
     fn ready(&mut self, worker: WorkerId, pid: u32) -> bool;
-    fn outcome(&mut self, worker: WorkerId, outcome: Outcome, take: &mut dyn FnMut(&mut Vec<u8>, &mut Vec<u8>)) -> bool;
+    fn outcome(&mut self, worker: WorkerId, outcome: Outcome, take: &mut dyn FnMut(&mut Vec<u8>, &mut Vec<u8>))
+    -> bool;
     fn chunk_done(&mut self, worker: WorkerId, cell: u8, micros: u32) -> bool;
     fn define(&mut self, worker: WorkerId, id: u32, definition: &[u8]) -> bool;
     /// All that it had published was handed in before. `claimed` tells how many of the items in a cell were claimed.

@@ -86,8 +86,7 @@ impl Place for Threads {
         worker.chunks += 1;
         let claims = Arc::clone(&worker.cells[usize::from(part.cell)]);
         claim::open(&claims, part.sizes.len() as u32);
-        let chunk =
-            Chunk { worker: id, cell: part.cell, claims, sizes: part.sizes.to_vec(), rows: part.rows.to_vec() };
+        let chunk = Chunk { worker: id, cell: part.cell, claims, sizes: part.sizes.to_vec(), rows: part.rows.to_vec() };
         let mut queue = lock(&worker.queue);
         queue.chunks.push_back(chunk);
         if !std::mem::replace(&mut queue.running, true) {
@@ -241,7 +240,11 @@ fn error(message: &str) -> (Status, Vec<u8>, Vec<u8>) {
 
 /// What a panic said.
 pub fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
-    panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("unknown")
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("unknown")
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -6,7 +6,9 @@ use super::{
     store::{Chunk, Items, Store},
     watch::Watch,
 };
-use crate::engine::{Action, CallConfig, CallId, Cancel, ChunkId, Credit, Engine, Micros, PoolConfig, Status, WorkerId};
+use crate::engine::{
+    Action, CallConfig, CallId, Cancel, ChunkId, Credit, Engine, Micros, PoolConfig, Status, WorkerId,
+};
 use millrace_channel::doorbell::Doorbell;
 use std::{
     collections::{BTreeSet, HashMap},
@@ -14,6 +16,10 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Instant,
 };
+
+/// How often one [`Core::pump`] listens before it leaves the rest to the event loop: a worker that publishes as fast as we
+/// read must not keep everybody else waiting.
+const MAX_ROUNDS: u32 = 16;
 
 /// See the module's documentation.
 pub struct Pool {
@@ -42,6 +48,8 @@ pub struct Core {
     /// When workers that are still there after a forced close are killed: one that never becomes ready, or does not end.
     kill_all_at: Option<Micros>,
     grace: Micros,
+    /// A pump has left something to do.
+    unfinished: bool,
 }
 
 impl Pool {
@@ -64,6 +72,7 @@ impl Pool {
                 next_index: HashMap::new(),
                 epoch: Instant::now(),
                 armed: None,
+                unfinished: false,
                 kill_all_at: None,
                 grace: config.grace,
             }),
@@ -77,6 +86,9 @@ impl Pool {
     pub fn with<T>(&self, act: impl FnOnce(&mut Core) -> T) -> T {
         let mut core = self.lock();
         let result = act(&mut core);
+        if std::mem::take(&mut core.unfinished) {
+            self.bell.ring();
+        }
         let due = core.due();
         if due.is_some() && core.armed.is_none_or(|armed| due < Some(armed)) {
             core.armed = due;
@@ -214,9 +226,10 @@ impl Core {
         self.epoch.elapsed().as_micros() as Micros
     }
 
-    /// Hears what workers say and does what the engine asks for, until there is nothing more.
+    /// Hears what workers say and does what the engine asks for, until there is nothing more. Where that does not come,
+    /// [`Pool::with`] rings for another pump.
     pub fn pump(&mut self) {
-        loop {
+        for _ in 0..MAX_ROUNDS {
             let now = self.now();
             let mut heard = Heard {
                 engine: &mut self.engine,
@@ -239,6 +252,7 @@ impl Core {
                 return;
             }
         }
+        self.unfinished = true;
     }
 
     /// Delivers an outcome, and those of the same chunk that follow it; returns the first other action.
@@ -345,7 +359,12 @@ impl Events for Heard<'_> {
         ready
     }
 
-    fn outcome(&mut self, worker: WorkerId, outcome: Outcome, take: &mut dyn FnMut(&mut Vec<u8>, &mut Vec<u8>)) -> bool {
+    fn outcome(
+        &mut self,
+        worker: WorkerId,
+        outcome: Outcome,
+        take: &mut dyn FnMut(&mut Vec<u8>, &mut Vec<u8>),
+    ) -> bool {
         match self.engine.handle_outcome(worker, outcome.cell, outcome.item, outcome.status, outcome.size.total()) {
             Ok(Some(place)) => self.store.put(place, worker, outcome, take),
             Ok(None) => {}

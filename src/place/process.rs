@@ -19,6 +19,10 @@ use std::{
 /// How long a lone worker polls before it sleeps, where a core is free for it. Waking a sleeper takes 10 to 30 µs.
 const SPIN_MICROS: u32 = 50;
 
+/// The most shapes that a worker can define, and the bytes of one; `lib/codec/shape.js` keeps to less.
+const MAX_DEFINITIONS: u32 = 256;
+const MAX_DEFINITION_BYTES: u32 = 128 << 10;
+
 /// Kinds of frames to a worker; `lib/worker-port.js` holds the same numbers.
 mod frame {
     pub const INIT: u32 = 1;
@@ -39,6 +43,8 @@ struct Worker {
     sent: usize,
     /// Definitions that it knows.
     defined: usize,
+    /// How many it has made itself.
+    defines: u32,
     /// Chunks that it holds.
     chunks: u32,
     ready: bool,
@@ -93,6 +99,7 @@ impl Processes {
             unsent: VecDeque::new(),
             sent: 0,
             defined: 0,
+            defines: 0,
             chunks: 0,
             ready: false,
             cause: None,
@@ -250,7 +257,8 @@ impl Worker {
 
     fn flush(&mut self) -> Result<(), String> {
         while let Some(first) = self.unsent.front() {
-            self.sent += self.end.send(&first[self.sent..]).map_err(|_| "it wrote an impossible ring position".to_owned())?;
+            self.sent +=
+                self.end.send(&first[self.sent..]).map_err(|_| "it wrote an impossible ring position".to_owned())?;
             if self.sent < first.len() {
                 break;
             }
@@ -310,6 +318,11 @@ impl Worker {
                     events.chunk_done(id, record.cell, record.number)
                 }
                 RecordKind::Define => {
+                    // They are kept until JavaScript collects, and longer: whoever never stops would fill our memory.
+                    self.defines += 1;
+                    if self.defines > MAX_DEFINITIONS || record.sizes().0 > MAX_DEFINITION_BYTES {
+                        return Err("it defined too many shapes, or too large ones".to_owned());
+                    }
                     let definition = self.row(&record);
                     events.define(id, record.number, &definition)
                 }
@@ -345,6 +358,7 @@ impl Worker {
         rows.clear();
         text.clear();
         rows.shrink_to(1 << 20);
+        text.shrink_to(1 << 20);
     }
 }
 

@@ -69,7 +69,7 @@ pub fn control_pair() -> io::Result<(OwnedFd, OwnedFd)> {
 
 impl Process {
     /// Starts a process in a group of its own, which ends when the thread that calls this does.
-    pub fn start(launch: &Launch, inherited: Inherited) -> io::Result<Self> {
+    pub fn start(launch: &Launch, inherited: &Inherited) -> io::Result<Self> {
         let fds: [RawFd; 4] = std::array::from_fn(|at| inherited.0[at].as_raw_fd());
         let list = fds.map(|fd| fd.to_string()).join(",");
         let mut command = Command::new(&launch.program);
@@ -86,7 +86,7 @@ impl Process {
             command.pre_exec(move || {
                 // Until the child's own watcher looks after its group; see `binding::worker`.
                 libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
-                if libc::getppid() as u32 != parent {
+                if libc::getppid().cast_unsigned() != parent {
                     libc::_exit(1);
                 }
                 // Node marks its own stdio close-on-exec too. Where our stdout is closed, the child's is.
@@ -120,8 +120,11 @@ impl Process {
     /// Waits for the end, then ends what it has left in its group. What it writes to stderr goes to `forward` meanwhile.
     /// `before_wait` is called while the process's number is still its own.
     pub async fn end(mut self, forward: mpsc::Sender<Vec<u8>>, before_wait: impl FnOnce()) -> Exit {
-        let mut stderr =
-            Stderr { pipe: self.stderr.take().and_then(|pipe| nonblocking(pipe).ok()), tail: Vec::new(), unsent: Vec::new() };
+        let mut stderr = Stderr {
+            pipe: self.stderr.take().and_then(|pipe| nonblocking(pipe).ok()),
+            tail: Vec::new(),
+            unsent: Vec::new(),
+        };
         loop {
             tokio::select! {
                 _ = self.pidfd.readable() => break,
@@ -141,9 +144,13 @@ impl Process {
         let pid = Some(self.pid());
         let stderr = String::from_utf8_lossy(&stderr.tail).into_owned();
         match self.child.wait() {
-            Ok(status) => {
-                Exit { pid, exit_code: status.code(), signal: status.signal().map(signal_name), stderr, ..Exit::default() }
-            }
+            Ok(status) => Exit {
+                pid,
+                exit_code: status.code(),
+                signal: status.signal().map(signal_name),
+                stderr,
+                ..Exit::default()
+            },
             Err(error) => Exit { pid, spawn_error: Some(error.to_string()), stderr, ..Exit::default() },
         }
     }
@@ -152,12 +159,12 @@ impl Process {
 /// Ends a whole process group. The caller knows that its leader was not waited for yet.
 pub fn kill_group(pid: u32) {
     // SAFETY: a plain system call. A group that is gone already is fine.
-    unsafe { libc::kill(-(pid as i32), libc::SIGKILL) };
+    unsafe { libc::kill(-pid.cast_signed(), libc::SIGKILL) };
 }
 
 fn pidfd(pid: u32) -> io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: a plain system call; our own child, which nobody has waited for.
-    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid as libc::pid_t, 0) };
+    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid.cast_signed(), 0) };
     if fd < 0 {
         return Err(io::Error::last_os_error());
     }

@@ -39,8 +39,8 @@ pub struct Entry {
     pub status: Status,
     pub worker: WorkerId,
     pub size: ItemSize,
-    row_at: u32,
-    text_at: u32,
+    row_at: usize,
+    text_at: usize,
 }
 
 /// A chunk's items, and their outcomes as far as they have come.
@@ -65,9 +65,8 @@ impl Chunk {
     #[must_use]
     pub fn entry(&self, item: u32) -> Option<(Entry, &[u8], &[u8])> {
         let entry = (*self.entries.get(item as usize)?)?;
-        let (row_at, text_at) = (entry.row_at as usize, entry.text_at as usize);
-        let row = &self.rows[row_at..row_at + entry.size.row as usize];
-        let text = &self.text[text_at..text_at + entry.size.text as usize];
+        let row = &self.rows[entry.row_at..entry.row_at + entry.size.row as usize];
+        let text = &self.text[entry.text_at..entry.text_at + entry.size.text as usize];
         Some((entry, row, text))
     }
 }
@@ -106,9 +105,10 @@ impl Store {
         write: impl FnOnce(&mut Vec<u8>, &mut Vec<u8>),
     ) {
         let Some(chunk) = self.chunks.get_mut(&id) else { return };
-        let (row_at, text_at) = (chunk.rows.len() as u32, chunk.text.len() as u32);
+        let (row_at, text_at) = (chunk.rows.len(), chunk.text.len());
         write(&mut chunk.rows, &mut chunk.text);
-        chunk.entries[item as usize] = Some(Entry { status: outcome.status, worker, size: outcome.size, row_at, text_at });
+        chunk.entries[item as usize] =
+            Some(Entry { status: outcome.status, worker, size: outcome.size, row_at, text_at });
         if chunk.workers.last() != Some(&worker) && !chunk.workers.contains(&worker) {
             chunk.workers.push(worker);
             *self.kept.entry(worker).or_default() += 1;

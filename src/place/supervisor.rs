@@ -111,7 +111,9 @@ fn run(runtime: &tokio::runtime::Runtime, mut jobs: mpsc::UnboundedReceiver<Job>
 /// Starts the process here and now, so that a kill that was asked for later finds it.
 fn begin(start: Start, forward: mpsc::Sender<Vec<u8>>, running: Rc<RefCell<HashMap<LaunchId, u32>>>) {
     let Start { id, worker, launch, inherited, control, exits, started, pool } = start;
-    let process = Process::start(&launch, inherited);
+    let process = Process::start(&launch, &inherited);
+    // The child has its own now, and sees ours close only if there is no other.
+    drop(inherited);
     if let Ok(process) = &process {
         running.borrow_mut().insert(id, process.pid());
         lock(&started).insert(worker, process.pid());
@@ -136,7 +138,9 @@ fn begin(start: Start, forward: mpsc::Sender<Vec<u8>>, running: Rc<RefCell<HashM
 async fn keep_time(pool: Weak<Pool>) {
     loop {
         // Held across no await: the pool must be able to go.
-        let Some((due, changed)) = pool.upgrade().map(|pool| (pool.arm(), Arc::clone(&pool.deadline_changed))) else { return };
+        let Some((due, changed)) = pool.upgrade().map(|pool| (pool.arm(), Arc::clone(&pool.deadline_changed))) else {
+            return;
+        };
         tokio::select! {
             () = changed.notified() => {}
             () = wait(due) => {

@@ -34,13 +34,13 @@ impl Watch {
     /// Stops the ringing.
     pub fn answer(&self) {
         // SAFETY: `epoll_event` is plain data, for which zeroes are a value.
-        let mut events: [libc::epoll_event; 64] = unsafe { std::mem::zeroed() };
+        let mut events: [libc::epoll_event; AT_ONCE as usize] = unsafe { std::mem::zeroed() };
         // SAFETY: the array lives through the call and its length is given.
-        while unsafe { libc::epoll_wait(self.0.as_raw_fd(), events.as_mut_ptr(), events.len() as i32, 0) } == 64 {}
+        while unsafe { libc::epoll_wait(self.0.as_raw_fd(), events.as_mut_ptr(), AT_ONCE, 0) } == AT_ONCE {}
     }
 
     fn control(&self, operation: i32, bell: &impl AsFd) -> io::Result<()> {
-        let mut event = libc::epoll_event { events: (libc::EPOLLIN | libc::EPOLLET) as u32, u64: 0 };
+        let mut event = libc::epoll_event { events: (libc::EPOLLIN | libc::EPOLLET).cast_unsigned(), u64: 0 };
         let fd = bell.as_fd().as_raw_fd();
         // SAFETY: `event` lives through the call.
         if unsafe { libc::epoll_ctl(self.0.as_raw_fd(), operation, fd, &raw mut event) } < 0 {
@@ -49,6 +49,9 @@ impl Watch {
         Ok(())
     }
 }
+
+/// Rings that one call answers.
+const AT_ONCE: i32 = 64;
 
 impl AsRawFd for Watch {
     fn as_raw_fd(&self) -> RawFd {

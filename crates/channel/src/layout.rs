@@ -91,6 +91,8 @@ impl Capacities {
     /// Whether each is a power of two between 4 KiB and 1 GiB.
     #[must_use]
     pub fn are_valid(&self) -> bool {
-        [self.request, self.row, self.text].iter().all(|&bytes| bytes.is_power_of_two() && (4096..=1 << 30).contains(&bytes))
+        [self.request, self.row, self.text]
+            .iter()
+            .all(|&bytes| bytes.is_power_of_two() && (4096..=1 << 30).contains(&bytes))
     }
 }

@@ -20,8 +20,6 @@ pub struct Segment {
 
 // SAFETY: the mapping belongs to the process, not to a thread; all access goes through atomics and raw copies.
 unsafe impl Send for Segment {}
-// SAFETY: as above.
-unsafe impl Sync for Segment {}
 
 impl Segment {
     /// Makes a new segment, zeroed.
@@ -29,15 +27,19 @@ impl Segment {
         if !capacities.are_valid() {
             return Err(io::Error::from(io::ErrorKind::InvalidInput));
         }
-        let bytes = capacities.segment_bytes();
+        let bytes = file_bytes(capacities);
         // SAFETY: the name is a literal with its terminating zero; the result is checked.
-        let fd = check(unsafe { libc::memfd_create(c"millrace".as_ptr(), libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING) })?;
+        let fd =
+            check(unsafe { libc::memfd_create(c"millrace".as_ptr(), libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING) })?;
         // SAFETY: just made, and ours alone.
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-        // SAFETY: plain system calls on our own descriptor.
-        let full = unsafe { libc::posix_fallocate(fd.as_raw_fd(), 0, bytes as libc::off_t) };
-        if full != 0 {
-            return Err(io::Error::from_raw_os_error(full));
+        loop {
+            // SAFETY: a plain system call on our own descriptor.
+            match unsafe { libc::posix_fallocate(fd.as_raw_fd(), 0, bytes) } {
+                0 => break,
+                libc::EINTR => {}
+                error => return Err(io::Error::from_raw_os_error(error)),
+            }
         }
         let seals = libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_SEAL;
         // SAFETY: as above.
@@ -52,7 +54,7 @@ impl Segment {
         // SAFETY: `stat` lives through the call.
         check(unsafe { libc::fstat(fd.as_raw_fd(), &raw mut stat) })?;
         let bytes = capacities.segment_bytes();
-        if !capacities.are_valid() || stat.st_size != bytes as libc::off_t {
+        if !capacities.are_valid() || stat.st_size != file_bytes(capacities) {
             return Err(io::Error::from(io::ErrorKind::InvalidData));
         }
         // SAFETY: a fresh mapping at an address that the kernel chooses, over a file of exactly this size.
@@ -88,7 +90,7 @@ impl Segment {
     /// The word at `offset`, a multiple of 4 inside the header.
     #[must_use]
     pub fn word(&self, offset: usize) -> &AtomicU32 {
-        assert!(offset + 4 <= layout::HEADER_BYTES && offset % 4 == 0, "no such word: {offset}");
+        assert!(offset + 4 <= layout::HEADER_BYTES && offset.is_multiple_of(4), "no such word: {offset}");
         // SAFETY: inside the mapping (a page boundary plus a multiple of 4, so aligned), which lives as long as `self`.
         // Every access to it in either process is atomic.
         unsafe { AtomicU32::from_ptr(self.base.as_ptr().add(offset).cast()) }
@@ -176,6 +178,11 @@ impl RingMemory for Area<'_> {
             into.set_len(into.len() + count);
         }
     }
+}
+
+/// The size of a segment with valid capacities: 3 GiB and a page at most.
+fn file_bytes(capacities: layout::Capacities) -> libc::off_t {
+    libc::off_t::try_from(capacities.segment_bytes()).unwrap_or(libc::off_t::MAX)
 }
 
 fn check(result: libc::c_int) -> io::Result<libc::c_int> {

@@ -132,7 +132,10 @@ impl WorkerEnd {
         let used = tail.load(Ordering::Relaxed).wrapping_sub(head.load(Ordering::SeqCst));
         let mut room = row_area.capacity().checked_sub(used).ok_or(Corrupt)? as usize;
         while room < skipped + header.len() {
-            self.wait_for_room(head.load(Ordering::SeqCst), self.segment.word(layout::TEXT_HEAD).load(Ordering::SeqCst));
+            self.wait_for_room(
+                head.load(Ordering::SeqCst),
+                self.segment.word(layout::TEXT_HEAD).load(Ordering::SeqCst),
+            );
             let used = tail.load(Ordering::Relaxed).wrapping_sub(head.load(Ordering::SeqCst));
             room = row_area.capacity().checked_sub(used).ok_or(Corrupt)? as usize;
         }

@@ -398,9 +398,11 @@ impl Worker {
     /// `#waitFor`
     fn wait_for(&mut self, row: u32, text: u32) {
         loop {
-            let room = |capacity: usize, tail: u32, head: u32| capacity as i64 - i64::from(tail.wrapping_sub(head));
-            if room(RINGS.row, self.row_tail, self.row_head) >= row.into()
-                && room(RINGS.text, self.text_tail, self.text_head) >= text.into()
+            let fits = |capacity: usize, tail: u32, head: u32, bytes: u32| {
+                u64::from(tail.wrapping_sub(head)) + u64::from(bytes) <= capacity as u64
+            };
+            if fits(RINGS.row, self.row_tail, self.row_head, row)
+                && fits(RINGS.text, self.text_tail, self.text_head, text)
             {
                 return;
             }
