@@ -126,11 +126,12 @@ test('pools in several threads and in the main one work side by side', LIMIT, as
        parentPort.postMessage([results.length, results.at(-1), hashes.length])
      })`)}
      const threads = [1, 2, 3].map(() => new Worker(code, { eval: true }))
+     const exits = Promise.all(threads.map((thread) => once(thread, 'exit')))
      const pool = workerPool(new URL(process.env.ACTS), { size: 1 })
      const answers = Promise.all(threads.map(async (thread) => (await once(thread, 'message'))[0]))
      const own = await parallelMap(Array(3000).fill({ act: 'value', value: 1 }), pool).toArray()
      console.log(JSON.stringify([own.length, ...(await answers)]))
-     await Promise.all(threads.map((thread) => once(thread, 'exit')))
+     await exits
      await pool.close()`,
   )
   const { code, stdout, stderr } = await run.ended

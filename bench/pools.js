@@ -1,4 +1,5 @@
-// Warm pools of two workers, ours and the peers'. Warm: workers started, and the code between compiled.
+// Warm pools of two workers, ours and the peers'. Warm: workers started, and the code between compiled, for which every
+// side works for the same time.
 
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
@@ -10,13 +11,15 @@ import { slideOver } from './sliding-window.js'
 export async function warmMillrace(task, items) {
   const pool = workerPool(new URL(task, TASKS), { size: 2 })
   await pool.ready()
-  for await (const _ of parallelMap(items, pool));
+  await warm(async () => {
+    for await (const _ of parallelMap(items, pool));
+  })
   return pool
 }
 
 export async function warmPiscina(task, items) {
   const pool = new Piscina({ filename: fileURLToPath(new URL(task, TASKS)), minThreads: 2, maxThreads: 2 })
-  await slideOver(items, WINDOW, (item) => pool.run(item))
+  await warm(() => slideOver(items, WINDOW, (item) => pool.run(item)))
   return pool
 }
 
@@ -38,7 +41,7 @@ export async function warmForks(task, items) {
       waiting.push(resolve)
       child.send(item)
     })
-  await slideOver(items, WINDOW, run)
+  await warm(() => slideOver(items, WINDOW, run))
   return { run, close: () => closeForks(lanes.map(({ child }) => child)) }
 }
 
@@ -50,6 +53,12 @@ export async function closeForks(children) {
       return ended
     }),
   )
+}
+
+async function warm(work) {
+  const until = performance.now() + WARM_MS
+  do await work()
+  while (performance.now() < until)
 }
 
 /** Milliseconds that `work` takes; it must say how many results it saw. */
@@ -70,3 +79,4 @@ export async function consume(results) {
 
 export const WINDOW = 256
 const TASKS = new URL('./tasks/', import.meta.url)
+const WARM_MS = 1000

@@ -177,7 +177,11 @@ export class PoolCall {
    * @param {boolean} [hard] running items are cut off if they do not end
    */
   fail(error, hard = false) {
-    if (this.#phase === OVER) return
+    if (this.#phase === OVER) {
+      // Left by its consumer, or stopped by an error, but an item may still run.
+      if (hard && !this.#ended) this.#core.native.cancel(this.id, true)
+      return
+    }
     this.#end(hard)
     this.#failure = { error }
     this.#announceStop(error)
@@ -433,7 +437,7 @@ export class PoolCall {
   }
 
   #endSource() {
-    if (this.#core.native.end(this.id)) this.#core.collectSoon()
+    this.#core.native.end(this.id)
   }
 
   #hasCredit() {
@@ -513,18 +517,16 @@ export class PoolCall {
     if (writer.count === 0) return
     const { sizes, rows, text } = writer
     const [items, bytes] = this.#forget()
-    const more = this.#core.native.submit(this.id, sizes, rows, text, false, items, bytes, this.#gauge)
+    this.#core.native.submit(this.id, sizes, rows, text, false, items, bytes, this.#gauge)
     writer.clear()
     this.#readGauge()
-    if (more) this.#core.collectSoon()
   }
 
   /** Tell how much was consumed, and learn how much may be pulled. */
   #tell() {
     const [items, bytes] = this.#forget()
-    const more = this.#core.native.consumed(this.id, items, bytes, this.#gauge)
+    this.#core.native.consumed(this.id, items, bytes, this.#gauge)
     this.#readGauge()
-    if (more) this.#core.collectSoon()
   }
 
   #forget() {
@@ -551,7 +553,7 @@ export class PoolCall {
   #end(hard) {
     this.#phase = OVER
     this.#release()
-    if (this.#core.native.cancel(this.id, hard)) this.#core.collectSoon()
+    this.#core.native.cancel(this.id, hard)
   }
 
   /** Let go of everything that was held for the consumer. */

@@ -37,7 +37,6 @@ export class PoolCore {
   #calls = new Map()
   /** @type {Map<number, Decoder>} */
   #decoders = new Map()
-  #collectingSoon = false
   #holds = 0
   /** Buffers for batches that nobody reads any more. @type {Uint8Array[]} */
   #buffers = []
@@ -60,9 +59,7 @@ export class PoolCore {
    * @param {(thrown: unknown) => unknown} [toError] what a worker's error is for the consumer
    */
   constructor(label, capacity, make, encoderOf, listener = {}, toError = (thrown) => thrown) {
-    // The native side holds the callback for ever: it must not hold the pool.
-    const weak = new WeakRef(this)
-    this.native = make(() => weak.deref()?.collect())
+    this.native = make(wakeOf(this))
     this.label = label
     this.capacity = capacity
     this.encoder = encoderOf((id, definition) => this.native.define(id, definition))
@@ -102,19 +99,10 @@ export class PoolCore {
     if (this.#holds === (change === 1 ? 1 : 0)) this.native.hold(change === 1)
   }
 
-  /** Collect when the event loop has had its turn: results that are always there must not starve it. */
-  collectSoon() {
-    if (this.#collectingSoon) return
-    this.#collectingSoon = true
-    setImmediate(this.#collectNow)
-  }
-
-  #collectNow = () => {
-    this.#collectingSoon = false
-    this.collect()
-  }
-
-  /** Read everything that has happened, then let every call that has heard of something go on. */
+  /**
+   * Read everything that has happened, then let every call that has heard of something go on. Called when the native
+   * side rings, so between two batches the event loop has its turn, even where results are always there.
+   */
   collect() {
     let buffer = this.#buffers.pop() ?? new Uint8Array(FIRST_BATCH_BYTES)
     let bytes = this.native.collect(buffer)
@@ -233,3 +221,13 @@ export class PoolCore {
 const FIRST_BATCH_BYTES = 64 << 10
 const MAX_KEPT_BYTES = 1 << 20
 const MAX_KEPT_BUFFERS = 8
+
+/**
+ * What the native side calls, and holds for ever: it must not hold the pool. A function of its own, because closures of
+ * one function share what any of them holds.
+ * @param {PoolCore} core
+ */
+function wakeOf(core) {
+  const weak = new WeakRef(core)
+  return () => weak.deref()?.collect()
+}

@@ -83,7 +83,7 @@ export class PoolRuns {
     const waiters = [...this.#waiters.values(), ...this.#written.splice(0)]
     this.#waiters.clear()
     this.#writer.clear()
-    if (this.#core.native.cancel(this.id, hard)) this.#core.collectSoon()
+    this.#core.native.cancel(this.id, hard)
     for (const { reject } of waiters) reject(error)
   }
 
@@ -91,7 +91,7 @@ export class PoolRuns {
   end() {
     this.#flush()
     this.#over = true
-    if (this.#core.native.end(this.id)) this.#core.collectSoon()
+    this.#core.native.end(this.id)
   }
 
   allEnded() {
@@ -146,11 +146,10 @@ export class PoolRuns {
     this.#written.length = 0
     const { sizes, rows, text } = writer
     const { native } = this.#core
-    const more = native.submit(this.id, sizes, rows, text, true, this.#untold, this.#untoldBytes, this.#gauge)
+    native.submit(this.id, sizes, rows, text, true, this.#untold, this.#untoldBytes, this.#gauge)
     this.#untold = 0
     this.#untoldBytes = 0
     writer.clear()
-    if (more) this.#core.collectSoon()
   }
 }
 

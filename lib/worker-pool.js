@@ -83,7 +83,6 @@ class WorkerPool {
       core.hold(1)
     }
     core.native.warmUp(this.#size)
-    core.collectSoon()
     return this.#ready.promise
   }
 
@@ -101,11 +100,11 @@ class WorkerPool {
       this.#closed = deferred()
       core.hold(1)
       if (this.#runs !== undefined && !this.#runs.over) this.#runs.end()
-      if (core.native.close(false)) core.collectSoon()
+      core.native.close(false)
     }
     if (force && core !== undefined) {
       for (const call of [...core.calls]) call.fail(this.#closedError(), true)
-      if (core.native.close(true)) core.collectSoon()
+      core.native.close(true)
     }
     return this.#closed?.promise
   }

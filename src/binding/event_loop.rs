@@ -142,9 +142,9 @@ impl Poll {
         // SAFETY: the handle is open (not closing), and this is its thread: `Poll` is not `Send`.
         unsafe {
             if keep {
-                (self.state.uv.reference)(self.state.handle)
+                (self.state.uv.reference)(self.state.handle);
             } else {
-                (self.state.uv.unreference)(self.state.handle)
+                (self.state.uv.unreference)(self.state.handle);
             }
         }
     }

@@ -3,7 +3,7 @@
 
 use super::{event_loop::Poll, thrown};
 use crate::{
-    engine::{CallConfig, Cancel, Credit, MAX_CHUNK_ITEMS, PoolConfig},
+    engine::{CallConfig, Cancel, MAX_CHUNK_ITEMS, PoolConfig},
     error::Error,
     native,
     place::{
@@ -113,22 +113,20 @@ impl NativePool {
         max_bytes: f64,
         chunk: u32,
     ) -> u32 {
-        self.with(|core| {
-            core.open(CallConfig {
-                ordered,
-                stop_on_error,
-                concurrency,
-                window: (window > 0).then_some(window),
-                max_bytes: whole(max_bytes),
-                chunk: (chunk > 0).then_some(chunk),
-            })
-        })
-        .0
+        let config = CallConfig {
+            ordered,
+            stop_on_error,
+            concurrency,
+            window: (window > 0).then_some(window),
+            max_bytes: whole(max_bytes),
+            chunk: (chunk > 0).then_some(chunk),
+        };
+        self.with(|_| (), |core| core.open(config))
     }
 
     /// Submits a chunk of items: rows and texts, one behind the other, and the lengths of both for each. Says how far
     /// the consumer has come, and writes into `gauge` how far the source may be pulled: items, bytes, items of a chunk,
-    /// whether a worker has nothing to do. Returns whether there is something to collect.
+    /// whether a worker has nothing to do.
     #[napi(catch_unwind)]
     #[allow(clippy::too_many_arguments)] // one crossing per chunk, and no object to make for it
     pub fn submit(
@@ -141,7 +139,7 @@ impl NativePool {
         consumed: u32,
         consumed_bytes: f64,
         gauge: Float64ArraySlice<'_>,
-    ) -> Result<bool> {
+    ) -> Result<()> {
         let sizes: Vec<ItemSize> = sizes.chunks_exact(2).map(|pair| ItemSize { row: pair[0], text: pair[1] }).collect();
         let sum = |part: fn(&ItemSize) -> u32| sizes.iter().map(|size| u64::from(part(size))).sum::<u64>();
         if sizes.is_empty()
@@ -152,32 +150,33 @@ impl NativePool {
             return Err(napi::Error::from_reason("a chunk whose sizes do not fit its bytes"));
         }
         let (rows, text) = (rows.to_vec(), text.to_vec());
-        Ok(self.gauged(call, consumed, consumed_bytes, gauge, |core| core.submit(call, sizes, rows, text, fixed_index)))
+        self.gauged(call, consumed, consumed_bytes, gauge, |core| core.submit(call, sizes, rows, text, fixed_index));
+        Ok(())
     }
 
     /// Says how far the consumer has come, as `submit` does, without a chunk.
     #[napi(catch_unwind)]
-    pub fn consumed(&self, call: u32, consumed: u32, consumed_bytes: f64, gauge: Float64ArraySlice<'_>) -> bool {
-        self.gauged(call, consumed, consumed_bytes, gauge, |_| ())
+    pub fn consumed(&self, call: u32, consumed: u32, consumed_bytes: f64, gauge: Float64ArraySlice<'_>) {
+        self.gauged(call, consumed, consumed_bytes, gauge, |_| ());
     }
 
     /// The source has no more items.
     #[napi(catch_unwind)]
-    pub fn end(&self, call: u32) -> bool {
-        self.with(|core| core.end_source(call)).1
+    pub fn end(&self, call: u32) {
+        self.act(|core| core.end_source(call));
     }
 
     /// Nothing more is wanted. `hard`: workers whose item does not end within the grace period are killed.
     #[napi(catch_unwind)]
-    pub fn cancel(&self, call: u32, hard: bool) -> bool {
-        self.with(|core| core.cancel(call, if hard { Cancel::Hard } else { Cancel::Soft })).1
+    pub fn cancel(&self, call: u32, hard: bool) {
+        self.act(|core| core.cancel(call, if hard { Cancel::Hard } else { Cancel::Soft }));
     }
 
     /// Names a shape for the rows of items from now on; shapes are numbered from 0.
     #[napi(catch_unwind)]
     #[allow(clippy::needless_pass_by_value)] // as above
     pub fn define(&self, id: u32, definition: String) {
-        self.with(|core| core.define(id, definition.as_bytes()));
+        self.act(|core| core.define(id, definition.as_bytes()));
     }
 
     /// Writes what has happened into a buffer, as a batch for `lib/batch-reader.js`; returns its bytes, 0 for nothing.
@@ -187,31 +186,27 @@ impl NativePool {
         if let Some(open) = &*self.open.borrow() {
             open.pool.watch.answer();
         }
-        let bytes = self.with(|core| {
-            core.pump();
-            // SAFETY: JavaScript, to which the buffer belongs, does not run meanwhile, and no other reference to it
-            // exists.
-            core.collect(unsafe { into.as_mut() })
-        });
-        bytes.0 as u32
+        // SAFETY: JavaScript, to which the buffer belongs, does not run meanwhile, and no other reference to it exists.
+        let into = unsafe { into.as_mut() };
+        self.with(|_| (), |core| core.collect(into)) as u32
     }
 
     /// Starts workers ahead of work.
     #[napi(catch_unwind)]
     pub fn warm_up(&self, workers: u32) {
-        self.with(|core| core.warm_up(workers));
+        self.act(|core| core.warm_up(workers));
     }
 
     /// Workers that are up.
     #[napi(catch_unwind)]
     pub fn ready_workers(&self) -> u32 {
-        self.with(|core| core.ready_workers()).0
+        self.with(|_| (), |core| core.ready_workers())
     }
 
     /// Lets workers end as soon as no call is left; `force`: kills what is still there after the grace period.
     #[napi(catch_unwind)]
-    pub fn close(&self, force: bool) -> bool {
-        self.with(|core| core.close(force)).1
+    pub fn close(&self, force: bool) {
+        self.act(|core| core.close(force));
     }
 
     /// Ends all workers, and gives everything back to the system. Nothing happens here any more after it.
@@ -225,7 +220,7 @@ impl NativePool {
     #[napi(catch_unwind)]
     pub fn hold(&self, hold: bool) {
         self.held.set(hold);
-        self.with(|_| ());
+        self.act(|_| ());
     }
 
     fn gauged(
@@ -235,14 +230,12 @@ impl NativePool {
         bytes: f64,
         mut gauge: Float64ArraySlice<'_>,
         act: impl FnOnce(&mut Core),
-    ) -> bool {
-        let mut credit = Credit::default();
-        let ((), more) = self.with(|core| {
+    ) {
+        let act = |core: &mut Core| {
             core.consumed(call, consumed, whole(bytes));
             act(core);
-            core.pump();
-            credit = core.credit(call);
-        });
+        };
+        let credit = self.with(act, |core| core.credit(call));
         // SAFETY: JavaScript, to which the array belongs, does not run meanwhile, and no other reference to it exists.
         if let [items, bytes, chunk, hungry, ..] = unsafe { gauge.as_mut() } {
             *items = credit.items.into();
@@ -250,21 +243,29 @@ impl NativePool {
             *chunk = credit.chunk.into();
             *hungry = f64::from(u8::from(credit.hungry));
         }
-        more
     }
 
-    /// Does something with the pool, and all that follows from it; tells too whether there is something to collect. Does
-    /// nothing after `dispose`: a wake-up may still be under way.
-    fn with<T: Default>(&self, act: impl FnOnce(&mut Core) -> T) -> (T, bool) {
+    /// Does something with the pool, all that follows from it, then something more. What there is to collect after that,
+    /// JavaScript hears of by a wake-up: whoever drains a worker has taken away the ring that would have brought it. Does
+    /// nothing after `dispose`.
+    fn with<T: Default>(&self, act: impl FnOnce(&mut Core), then: impl FnOnce(&mut Core) -> T) -> T {
         let open = self.open.borrow();
-        let Some(Open { poll, pool }) = &*open else { return (T::default(), false) };
+        let Some(Open { poll, pool }) = &*open else { return T::default() };
         let (result, busy, more) = pool.with(|core| {
-            let result = act(core);
+            act(core);
             core.pump();
+            let result = then(core);
             (result, core.is_busy(), core.has_batch())
         });
-        poll.keep_alive(busy || self.held.get());
-        (result, more)
+        if more {
+            pool.bell.ring();
+        }
+        poll.keep_alive(busy || more || self.held.get());
+        result
+    }
+
+    fn act(&self, act: impl FnOnce(&mut Core)) {
+        self.with(act, |_| ());
     }
 }
 

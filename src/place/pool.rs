@@ -394,3 +394,42 @@ impl Events for Heard<'_> {
         self.engine.handle_exit(worker, claimed, self.now);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::fd::AsRawFd;
+
+    /// A worker that publishes as fast as it is read.
+    struct Restless;
+
+    impl Place for Restless {
+        fn spawn(&mut self, _: WorkerId) {}
+        fn dispatch(&mut self, _: WorkerId, _: Part<'_>) {}
+        fn take_back(&mut self, _: WorkerId, _: u8, _: u32, _: u32) -> Option<u32> {
+            None
+        }
+        fn abort(&mut self, _: WorkerId, _: CallId) {}
+        fn forget(&mut self, _: WorkerId, _: CallId) {}
+        fn kill(&mut self, _: WorkerId) {}
+        fn retire(&mut self, _: WorkerId) {}
+        fn define(&mut self, _: u32, _: &[u8]) {}
+        fn drain(&mut self, _: &mut dyn Events) {}
+        fn sleep(&mut self) -> bool {
+            false
+        }
+    }
+
+    #[test]
+    fn a_place_that_never_rests_keeps_nobody_waiting_and_is_looked_at_again() {
+        let watch = Arc::new(Watch::new().unwrap());
+        let pool = Pool::new(PoolConfig { size: 1, grace: 0 }, Arc::clone(&watch), |_| Box::new(Restless)).unwrap();
+        for _ in 0..3 {
+            pool.with(Core::pump);
+            let mut bells = libc::pollfd { fd: watch.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+            // SAFETY: one live pollfd.
+            assert_eq!(unsafe { libc::poll(&raw mut bells, 1, 0) }, 1, "JavaScript is woken for the rest");
+            watch.answer();
+        }
+    }
+}
