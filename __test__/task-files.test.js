@@ -109,7 +109,10 @@ describe('what a task finds', () => {
         export default () => execFileSync('ls', ['-l', '/proc/self/fd'], { encoding: 'utf8' })`,
     })
     const listing = await openPool(t, join(folder, 'task.mjs'), { size: 1 }).run(0)
-    assert.doesNotMatch(listing, /memfd|eventfd|socket:/)
+    const own = listing.split('\n').filter((line) => / [012] -> /.test(line) || !line.includes(' -> '))
+    assert.equal(own.length, 5, 'a first line, stdio, and the end')
+    assert.doesNotMatch(listing, /memfd|eventfd/)
+    assert.equal(listing.match(/socket:/g).length, 3, 'stdio alone')
   })
 
   test('stdin is /dev/null', LIMIT, async (t) => {

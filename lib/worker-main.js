@@ -318,6 +318,7 @@ class Worker {
     this.#running = true
     try {
       await this.#task?.teardown?.()
+      await written()
     } finally {
       process.exit()
     }
@@ -347,6 +348,15 @@ function chunkOf(bytes) {
     rowAt,
     textAt,
     textEnd: textAt + word(9),
+  }
+}
+
+/** What was written to a pipe may still be on its way, and `process.exit()` would drop it. */
+async function written() {
+  // A stream that nobody has used is not touched: opening it changes a pipe that is shared with the parent.
+  if (!process.getActiveResourcesInfo().some((resource) => resource.includes('Write'))) return
+  for (const stream of [process.stdout, process.stderr]) {
+    if (stream.writableLength > 0) await new Promise((resolve) => stream.write('', resolve))
   }
 }
 

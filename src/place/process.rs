@@ -9,6 +9,7 @@ use super::{
 use crate::engine::{CallId, Status, WorkerId};
 use millrace_channel::{
     layout::Capacities,
+    link::Link,
     parent::{ParentEnd, Record, RecordKind},
 };
 use std::{
@@ -36,7 +37,7 @@ mod frame {
 }
 
 struct Worker {
-    end: ParentEnd,
+    end: Box<dyn Link>,
     launch: LaunchId,
     /// Frames for which there was no room yet, and how much of the first one is sent.
     unsent: VecDeque<Vec<u8>>,
@@ -91,10 +92,10 @@ impl Processes {
         let end = ParentEnd::create(Capacities::default())?;
         let (control, child_control) = control_pair()?;
         let inherited = Inherited::new(&end, child_control)?;
-        self.watch.add(end.bell())?;
+        self.watch.add(&end.bell())?;
         let launch = supervisor::next_launch_id();
         let mut worker = Worker {
-            end,
+            end: Box::new(end),
             launch,
             unsent: VecDeque::new(),
             sent: 0,
@@ -219,7 +220,7 @@ impl Place for Processes {
                 continue;
             };
             worker.listen(exit.worker, events, &self.started, &mut self.discarded);
-            self.watch.remove(worker.end.bell());
+            self.watch.remove(&worker.end.bell());
             exit.starting = !worker.ready;
             exit.cause = worker.cause.take();
             exit.violation = worker.violation.take();

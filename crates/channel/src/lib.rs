@@ -16,6 +16,7 @@
 //! | [`sleep`] | the flag that says "ring me": no wake-up is lost, none is sent for nothing |
 //! | [`segment`] | the shared memory itself |
 //! | [`doorbell`] | an eventfd |
+//! | [`link`] | what a place needs of a channel, whatever carries it |
 //! | [`parent`] | the parent's end; everything that it reads is hostile until checked |
 //! | [`worker`] | the worker's end |
 //!
@@ -28,6 +29,8 @@ pub mod sleep;
 
 #[cfg(all(target_os = "linux", not(loom)))]
 pub mod doorbell;
+#[cfg(all(target_os = "linux", not(loom)))]
+pub mod link;
 #[cfg(all(target_os = "linux", not(loom)))]
 pub mod parent;
 #[cfg(all(target_os = "linux", not(loom)))]

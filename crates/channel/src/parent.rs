@@ -6,11 +6,13 @@ use crate::{
     claim,
     doorbell::Doorbell,
     layout,
+    link::Link,
     ring::{self, Corrupt, RingMemory},
     segment::Segment,
     sleep,
     sync::Ordering,
 };
+use std::os::fd::{AsFd, BorrowedFd};
 
 /// What a record in the row ring is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,128 +111,9 @@ impl ParentEnd {
         (&self.segment, &self.worker_bell, &self.bell)
     }
 
-    /// The doorbell to wait for.
-    #[must_use]
-    pub const fn bell(&self) -> &Doorbell {
-        &self.bell
-    }
-
-    /// Writes as much of `bytes` into the request ring as there is room for; returns how much. Where not all fitted, the
-    /// worker rings us when there is room again.
-    pub fn send(&mut self, bytes: &[u8]) -> Result<usize, Corrupt> {
-        let mut sent = self.write(bytes)?;
-        if sent < bytes.len() {
-            sleep::announce(self.segment.word(layout::PARENT_WANTS_ROOM));
-            sent += self.write(&bytes[sent..])?;
-        }
-        if sleep::must_ring(self.segment.word(layout::WORKER_SLEEPS)) {
-            self.worker_bell.ring();
-        }
-        Ok(sent)
-    }
-
     fn write(&self, bytes: &[u8]) -> Result<usize, Corrupt> {
         let (head, tail) = (self.segment.word(layout::REQUEST_HEAD), self.segment.word(layout::REQUEST_TAIL));
         ring::write(&self.segment.request(), head, tail, bytes)
-    }
-
-    /// The next record, if a whole one is there. Take it with [`Self::take`] before asking again.
-    pub fn next_record(&mut self) -> Result<Option<Record>, Corrupt> {
-        loop {
-            if let Some((record, _)) = self.stream {
-                return Ok(self.continue_stream(record)?.then_some(record));
-            }
-            let there = self.unread()?;
-            if there == 0 {
-                return Ok(None);
-            }
-            let capacity = self.segment.row().capacity();
-            let offset = self.row_head & (capacity - 1);
-            let to_end = capacity - offset;
-            if to_end < layout::RECORD_BYTES as u32 {
-                if there < to_end {
-                    return Err(Corrupt);
-                }
-                self.row_head = self.row_head.wrapping_add(to_end);
-                continue;
-            }
-            let record = self.header(offset, there, to_end)?;
-            match record.kind {
-                RecordKind::Padding => self.skip(layout::RECORD_BYTES as u32 + padded(record.row_bytes)),
-                _ if record.streamed => {
-                    self.skip(layout::RECORD_BYTES as u32);
-                    self.stream = Some((record, Vec::new()));
-                }
-                _ => return Ok(Some(record)),
-            }
-        }
-    }
-
-    /// Appends the row and the text of the record that [`Self::next_record`] returned, and moves past it.
-    pub fn take(&mut self, record: &Record, rows: &mut Vec<u8>, text: &mut Vec<u8>) {
-        if let Some((_, bytes)) = self.stream.take() {
-            let (row, characters) = bytes.split_at(record.row_bytes as usize);
-            rows.extend_from_slice(row);
-            text.extend_from_slice(characters);
-            return;
-        }
-        let row_at = self.row_head.wrapping_add(layout::RECORD_BYTES as u32);
-        ring::copy(&self.segment.row(), row_at, record.row_bytes as usize, rows);
-        if record.text_bytes > 0 {
-            ring::copy(&self.segment.text(), record.text_at, record.text_bytes as usize, text);
-            self.text_head = record.text_at.wrapping_add(record.text_bytes);
-        }
-        self.skip(layout::RECORD_BYTES as u32 + padded(record.row_bytes));
-    }
-
-    /// Gives the room of everything taken so far back to the worker.
-    pub fn release(&mut self) {
-        if (self.row_head, self.text_head) == (self.row_released, self.text_released) {
-            return;
-        }
-        (self.row_released, self.text_released) = (self.row_head, self.text_head);
-        self.segment.word(layout::ROW_HEAD).store(self.row_head, Ordering::Release);
-        self.segment.word(layout::TEXT_HEAD).store(self.text_head, Ordering::Release);
-        let wants = self.segment.word(layout::WORKER_WANTS_ROOM);
-        if sleep::must_ring(wants) {
-            crate::worker::wake_waiter(wants);
-        }
-    }
-
-    /// Says that we are about to sleep; returns whether there is something after all (then we do not).
-    pub fn sleep(&mut self) -> bool {
-        let flag = self.segment.word(layout::PARENT_SLEEPS);
-        sleep::announce(flag);
-        let more = self.segment.word(layout::ROW_TAIL).load(Ordering::Acquire) != self.row_head;
-        if more {
-            sleep::withdraw(flag);
-        }
-        more
-    }
-
-    /// Opens a claim cell for a chunk of `items`. Send the chunk after it.
-    pub fn open_claims(&self, cell: u8, items: u32) {
-        claim::open(self.segment.claim_cell(cell.into()), items);
-    }
-
-    /// How many of the `items` of the chunk in `cell` are claimed.
-    #[must_use]
-    pub fn claimed(&self, cell: u8, items: u32) -> u32 {
-        claim::claimed(self.segment.claim_cell(cell.into()), items)
-    }
-
-    /// Takes up to `most` unclaimed items of the chunk in `cell` back from its end; returns the new end.
-    #[must_use]
-    pub fn take_back(&self, cell: u8, items: u32, most: u32) -> u32 {
-        claim::take_back(self.segment.claim_cell(cell.into()), items, most)
-    }
-
-    /// Lets the worker poll for up to `micros` before it sleeps: where a core is free, that saves waking it.
-    pub fn allow_spinning(&self, micros: u32) {
-        let word = self.segment.word(layout::SPIN_MICROS);
-        if word.load(Ordering::Relaxed) != micros {
-            word.store(micros, Ordering::Relaxed);
-        }
     }
 
     fn header(&self, offset: u32, there: u32, to_end: u32) -> Result<Record, Corrupt> {
@@ -304,6 +187,113 @@ impl ParentEnd {
 
     fn skip(&mut self, bytes: u32) {
         self.row_head = self.row_head.wrapping_add(bytes);
+    }
+}
+
+impl Link for ParentEnd {
+    fn bell(&self) -> BorrowedFd<'_> {
+        self.bell.as_fd()
+    }
+
+    fn send(&mut self, bytes: &[u8]) -> Result<usize, Corrupt> {
+        let mut sent = self.write(bytes)?;
+        if sent < bytes.len() {
+            sleep::announce(self.segment.word(layout::PARENT_WANTS_ROOM));
+            sent += self.write(&bytes[sent..])?;
+        }
+        if sleep::must_ring(self.segment.word(layout::WORKER_SLEEPS)) {
+            self.worker_bell.ring();
+        }
+        Ok(sent)
+    }
+
+    fn next_record(&mut self) -> Result<Option<Record>, Corrupt> {
+        loop {
+            if let Some((record, _)) = self.stream {
+                return Ok(self.continue_stream(record)?.then_some(record));
+            }
+            let there = self.unread()?;
+            if there == 0 {
+                return Ok(None);
+            }
+            let capacity = self.segment.row().capacity();
+            let offset = self.row_head & (capacity - 1);
+            let to_end = capacity - offset;
+            if to_end < layout::RECORD_BYTES as u32 {
+                if there < to_end {
+                    return Err(Corrupt);
+                }
+                self.row_head = self.row_head.wrapping_add(to_end);
+                continue;
+            }
+            let record = self.header(offset, there, to_end)?;
+            match record.kind {
+                RecordKind::Padding => self.skip(layout::RECORD_BYTES as u32 + padded(record.row_bytes)),
+                _ if record.streamed => {
+                    self.skip(layout::RECORD_BYTES as u32);
+                    self.stream = Some((record, Vec::new()));
+                }
+                _ => return Ok(Some(record)),
+            }
+        }
+    }
+
+    fn take(&mut self, record: &Record, rows: &mut Vec<u8>, text: &mut Vec<u8>) {
+        if let Some((_, bytes)) = self.stream.take() {
+            let (row, characters) = bytes.split_at(record.row_bytes as usize);
+            rows.extend_from_slice(row);
+            text.extend_from_slice(characters);
+            return;
+        }
+        let row_at = self.row_head.wrapping_add(layout::RECORD_BYTES as u32);
+        ring::copy(&self.segment.row(), row_at, record.row_bytes as usize, rows);
+        if record.text_bytes > 0 {
+            ring::copy(&self.segment.text(), record.text_at, record.text_bytes as usize, text);
+            self.text_head = record.text_at.wrapping_add(record.text_bytes);
+        }
+        self.skip(layout::RECORD_BYTES as u32 + padded(record.row_bytes));
+    }
+
+    fn release(&mut self) {
+        if (self.row_head, self.text_head) == (self.row_released, self.text_released) {
+            return;
+        }
+        (self.row_released, self.text_released) = (self.row_head, self.text_head);
+        self.segment.word(layout::ROW_HEAD).store(self.row_head, Ordering::Release);
+        self.segment.word(layout::TEXT_HEAD).store(self.text_head, Ordering::Release);
+        let wants = self.segment.word(layout::WORKER_WANTS_ROOM);
+        if sleep::must_ring(wants) {
+            crate::worker::wake_waiter(wants);
+        }
+    }
+
+    fn sleep(&mut self) -> bool {
+        let flag = self.segment.word(layout::PARENT_SLEEPS);
+        sleep::announce(flag);
+        let more = self.segment.word(layout::ROW_TAIL).load(Ordering::Acquire) != self.row_head;
+        if more {
+            sleep::withdraw(flag);
+        }
+        more
+    }
+
+    fn open_claims(&self, cell: u8, items: u32) {
+        claim::open(self.segment.claim_cell(cell.into()), items);
+    }
+
+    fn claimed(&self, cell: u8, items: u32) -> u32 {
+        claim::claimed(self.segment.claim_cell(cell.into()), items)
+    }
+
+    fn take_back(&self, cell: u8, items: u32, most: u32) -> u32 {
+        claim::take_back(self.segment.claim_cell(cell.into()), items, most)
+    }
+
+    fn allow_spinning(&self, micros: u32) {
+        let word = self.segment.word(layout::SPIN_MICROS);
+        if word.load(Ordering::Relaxed) != micros {
+            word.store(micros, Ordering::Relaxed);
+        }
     }
 }
 
