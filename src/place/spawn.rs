@@ -142,7 +142,9 @@ impl Process {
         }
         before_wait();
         let pid = Some(self.pid());
-        let stderr = String::from_utf8_lossy(&stderr.tail).into_owned();
+        // Where the tail was cut it may begin inside a character.
+        let inside = stderr.tail.iter().take(3).take_while(|byte| **byte & 0xc0 == 0x80).count();
+        let stderr = String::from_utf8_lossy(&stderr.tail[inside..]).into_owned();
         match self.child.wait() {
             Ok(status) => Exit {
                 pid,
