@@ -149,18 +149,22 @@ describe('an abort', () => {
     assert.deepEqual(linesOf(note), [])
   })
 
-  test('ends a worker that hangs outside of any item, before it has even begun the aborted one', LIMIT, async (t) => {
-    const pool = openPool(t, undefined, { size: 1 })
-    const pid = await pool.run({ act: 'spinLater', ms: 20 })
-    await sleep(200)
-    const controller = new AbortController()
-    const run = rejection(pool.run(value(1), { signal: controller.signal }))
-    await sleep(50)
-    controller.abort('enough')
-    assert.equal(await run, 'enough')
-    await until(() => !isAlive(pid), 'the worker to be killed')
-    assert.equal(await pool.run(value(2)), 2)
-  })
+  test(
+    'ends a worker that hangs outside of any item, before it has even begun the aborted one',
+    LIMIT,
+    async (t) => {
+      const pool = openPool(t, undefined, { size: 1 })
+      const pid = await pool.run({ act: 'spinLater', ms: 20 })
+      await sleep(200)
+      const controller = new AbortController()
+      const run = rejection(pool.run(value(1), { signal: controller.signal }))
+      await sleep(50)
+      controller.abort('enough')
+      assert.equal(await run, 'enough')
+      await until(() => !isAlive(pid), 'the worker to be killed')
+      assert.equal(await pool.run(value(2)), 2)
+    },
+  )
 
   test('an abort after the end does nothing', LIMIT, async (t) => {
     const pool = openPool(t, undefined, { size: 1 })

@@ -402,23 +402,45 @@ describe('the program', () => {
     assert.equal(stdout, 'ready\nrun\ncall\nclosed\n')
   })
 
-  test('pools that are forgotten are given back', LIMIT, async (t) => {
-    const run = program(
-      t,
-      `import { setTimeout as sleep } from 'node:timers/promises'
-       import { workerPool } from 'millrace'
-       import { children } from ${JSON.stringify(new URL('./processes.js', import.meta.url).href)}
-       for (let i = 0; i < 5; i++) await workerPool(new URL(process.env.ACTS), { size: 1 }).run({ act: 'pid' })
-       let left
-       for (let i = 0; i < 100 && (left = children().length) > 0; i++) {
-         gc()
-         await sleep(50)
-       }
-       console.log(JSON.stringify(left))`,
-      { flags: ['--expose-gc'] },
+  const USES = {
+    'run()': `await pool.run({ act: 'pid' })`,
+    'ready()': 'await pool.ready()',
+    'parallelMap()': `await parallelMap([{ act: 'pid' }], pool).toArray()`,
+    'parallelMap() that was left': `for await (const _ of parallelMap([1, 2].map(() => ({ act: 'pid' })), pool)) break`,
+  }
+  for (const [name, use] of Object.entries(USES)) {
+    test(
+      `pools that are forgotten are given back, but not while somebody waits: ${name}`,
+      LIMIT,
+      async (t) => {
+        const run = program(
+          t,
+          `import { setTimeout as sleep } from 'node:timers/promises'
+         import { parallelMap, workerPool } from 'millrace'
+         import { children } from ${JSON.stringify(new URL('./processes.js', import.meta.url).href)}
+         const collect = setInterval(gc, 5)
+         const use = async () => {
+           const pool = workerPool(new URL(process.env.ACTS), { size: 1 })
+           ${use}
+         }
+         const close = () => {
+           const pool = workerPool(new URL(process.env.ACTS), { size: 1 })
+           return pool.ready().then(() => pool.close())
+         }
+         const slow = () => workerPool(new URL(process.env.ACTS), { size: 1 }).run({ act: 'sleep', ms: 300, value: 'slow' })
+         await Promise.all([use(), use(), use(), close()])
+         if (await slow() !== 'slow') throw new Error('not slow')
+         let left
+         for (let i = 0; i < 100 && (left = children().length) > 0; i++) await sleep(50)
+         clearInterval(collect)
+         console.log(JSON.stringify(left))`,
+          { flags: ['--expose-gc', '--no-warnings'] },
+        )
+        assert.equal(await run.line(), 0)
+        assert.equal((await run.ended).code, 0)
+      },
     )
-    assert.equal(await run.line(), 0)
-  })
+  }
 
   test('two pools of one file have processes of their own', LIMIT, async (t) => {
     const pools = [openPool(t, undefined, { size: 1 }), openPool(t, undefined, { size: 1 })]

@@ -16,6 +16,7 @@ import { startError } from './worker-failure.js'
  * @property {(error: unknown, hard?: boolean) => void} fail
  * @property {() => void} allEnded
  * @property {() => void} proceed
+ * @property {boolean} [idle] nobody waits for anything of it
  */
 
 /**
@@ -70,7 +71,7 @@ export class PoolCore {
   /** @param {PoolCall} call */
   add(call) {
     this.#calls.set(call.id, call)
-    busy.add(this)
+    this.keep()
   }
 
   get calls() {
@@ -97,6 +98,15 @@ export class PoolCore {
   hold(change) {
     this.#holds += change
     if (this.#holds === (change === 1 ? 1 : 0)) this.native.hold(change === 1)
+    this.keep()
+  }
+
+  /** Say whether somebody waits: while one does, nobody else may hold the pool, and it must not be collected. */
+  keep() {
+    let waits = this.#holds > 0
+    for (const call of this.#calls.values()) waits ||= !call.idle
+    if (waits) busy.add(this)
+    else busy.delete(this)
   }
 
   /**
@@ -113,7 +123,9 @@ export class PoolCore {
     const batch = new BatchReader(buffer, this.#recycle)
     const touched = bytes === 0 ? undefined : this.#read(batch)
     batch.release()
-    if (touched !== undefined) for (const call of touched) call.proceed()
+    if (touched === undefined) return
+    for (const call of touched) call.proceed()
+    this.keep()
   }
 
   #recycle = (/** @type {Uint8Array} */ buffer) => {
@@ -156,7 +168,6 @@ export class PoolCore {
           const id = batch.word()
           const call = callOf(id)
           this.#calls.delete(id)
-          if (this.#calls.size === 0) busy.delete(this)
           call?.allEnded()
           break
         }

@@ -35,9 +35,9 @@ export class PoolRuns {
     return this.#over
   }
 
-  /** Runs that wait for their result. */
-  get pending() {
-    return this.#waiters.size + this.#written.length
+  /** No run waits for its result. */
+  get idle() {
+    return this.#waiters.size === 0 && this.#written.length === 0
   }
 
   /**
@@ -48,7 +48,9 @@ export class PoolRuns {
     return new Promise((resolve, reject) => {
       // Throws into the promise if the item cannot be cloned.
       this.#writer.write(item)
+      const first = this.idle
       this.#written.push({ resolve, reject })
+      if (first) this.#core.keep()
       const idle = this.#waiters.size < this.#core.capacity
       if (idle || this.#writer.count >= this.#gauge[2] || this.#writer.bytes >= CHUNK_BYTES) this.#flush()
       else if (!this.#flushing) {
