@@ -53,7 +53,13 @@ const STEPS = {
   'type-tests': () => tool('typescript/bin/tsc', '-p', '__test__/types/tsconfig.json'),
   node: () => ({
     command: process.execPath,
-    args: ['--test', '--test-reporter=spec', '--test-timeout=300000', ...testFiles('__test__')],
+    args: [
+      '--test',
+      '--test-concurrency=2',
+      '--test-reporter=spec',
+      '--test-timeout=300000',
+      ...testFiles('__test__'),
+    ],
     count: nodeCount,
   }),
 }
