@@ -61,9 +61,10 @@ function breakdown(rows, costs) {
   return `
 ## Where the time goes
 
-Nanoseconds per item in the parent: the whole is what the rows above say, the parts are measured alone, in chunks of
-512. The workers decode and encode as much, beside it, on the other cores. What is left is iteration, waiting for the
-workers, and every part that has no column.
+Nanoseconds per item in the parent: the whole is what the rows above say. Encode and decode are measured alone, in chunks
+of 512; channel (reading outcomes out of shared memory, and noting each in the engine) and engine (scheduling, sending,
+order, filling batches) in a warm pool, by the clock, so whatever interrupts the parent there is in them. The workers
+decode and encode as much, beside it, on the same cores. What is left is iteration and waiting for the workers.
 
 ${table([['', 'whole', ...parts, 'left'], ...lines])}`
 }

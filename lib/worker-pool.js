@@ -15,6 +15,7 @@ import { PoolRuns } from './pool-runs.js'
 import { openSource } from './source.js'
 
 export { isWorker }
+export const spent = (/** @type {WorkerPool} */ pool) => WorkerPool.spent(pool)
 
 /**
  * @param {string | URL} task
@@ -130,6 +131,15 @@ class WorkerPool {
     const { value } = await call.next()
     await call.return()
     return value
+  }
+
+  /**
+   * Where the time of a crossing goes, for the benchmark; not part of the contract.
+   * @param {WorkerPool} pool
+   * @returns {number[]} milliseconds in Rust so far: reading what workers published; everything else
+   */
+  static spent(pool) {
+    return pool.#core?.native.spent() ?? [0, 0]
   }
 
   #open() {

@@ -7,7 +7,7 @@ use crate::{
     error::Error,
     native,
     place::{
-        ItemSize, Place, Pool, native::Threads, pool::Core, process::Processes, spawn::Launch, supervisor, watch::Watch,
+        ItemSize, Place, Pool, native::Threads, pool::{Core, Spent}, process::Processes, spawn::Launch, supervisor, watch::Watch,
     },
 };
 use napi::{
@@ -201,6 +201,13 @@ impl NativePool {
     #[napi(catch_unwind)]
     pub fn ready_workers(&self) -> u32 {
         self.with(|_| (), |core| core.ready_workers())
+    }
+
+    /// Milliseconds spent in here so far: reading what workers published; everything else.
+    #[napi(catch_unwind)]
+    pub fn spent(&self) -> Vec<f64> {
+        let milliseconds = |spent: Spent| [spent.receiving, spent.deciding].map(|time| time.as_secs_f64() * 1000.0).to_vec();
+        self.with(|_| (), |core| milliseconds(core.spent()))
     }
 
     /// Lets workers end as soon as no call is left; `force`: kills what is still there after the grace period.
