@@ -289,7 +289,9 @@ describe('close()', () => {
         export const teardown = async () => { await sleep(20); appendFileSync(process.env.NOTE, process.pid + '\\n') }`,
     })
     const pool = openPool(t, join(folder, 'task.mjs'), { size: 2, env: { ...process.env, NOTE: note } })
-    const pids = await Promise.all([pool.run(0), pool.run(0)])
+    await pool.ready()
+    const pids = children()
+    await pool.run(0)
     await pool.close()
     assert.deepEqual(linesOf(note).map(Number).sort(), pids.sort())
   })

@@ -7,7 +7,13 @@ use crate::{
     error::Error,
     native,
     place::{
-        ItemSize, Place, Pool, native::Threads, pool::{Core, Spent}, process::Processes, spawn::Launch, supervisor, watch::Watch,
+        ItemSize, Place, Pool,
+        native::Threads,
+        pool::{Core, Spent},
+        process::Processes,
+        spawn::Launch,
+        supervisor,
+        watch::Watch,
     },
 };
 use napi::{
@@ -206,7 +212,8 @@ impl NativePool {
     /// Milliseconds spent in here so far: reading what workers published; everything else.
     #[napi(catch_unwind)]
     pub fn spent(&self) -> Vec<f64> {
-        let milliseconds = |spent: Spent| [spent.receiving, spent.deciding].map(|time| time.as_secs_f64() * 1000.0).to_vec();
+        let milliseconds =
+            |spent: Spent| [spent.receiving, spent.deciding].map(|time| time.as_secs_f64() * 1000.0).to_vec();
         self.with(|_| (), |core| milliseconds(core.spent()))
     }
 

@@ -179,7 +179,9 @@ impl Engine {
     /// Items from `end` on of the chunk in this cell were unclaimed and came back.
     pub fn handle_taken_back(&mut self, worker: WorkerId, cell: u8, end: u32, now: Micros) {
         let Some(state) = self.workers.get_mut(&worker) else { return };
-        let Some(back) = state.shorten(cell, end) else { return };
+        let is_hard = |call| self.calls.get(&call).is_some_and(|call| call.kill_at.is_some());
+        let cut_off = state.call_in(cell).filter(|call| is_hard(*call)).map(|_| (now, self.config.grace));
+        let Some(back) = state.shorten(cell, end, cut_off) else { return };
         if let Some(call) = self.calls.get_mut(&back.chunk.call) {
             call.requeue(back.chunk, back.items);
             if back.whole {
@@ -272,7 +274,7 @@ impl Engine {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Micros> {
         let is_hard = self.calls.values().any(|call| call.kill_at.is_some());
-        let workers = self.workers.values().filter(|_| is_hard);
+        let workers = self.workers.values().filter(|worker| is_hard || worker.stuck_at().is_some());
         workers.filter_map(|worker| kill_time(worker, &self.calls)).chain(self.look_again).min()
     }
 
@@ -328,11 +330,11 @@ impl Engine {
     }
 }
 
-/// When a worker is to be killed: it runs an item of a call that was cancelled hard.
+/// When a worker is to be killed: it runs an item of a call that was cancelled hard, or hangs before one.
 fn kill_time(worker: &Worker, calls: &BTreeMap<CallId, Call>) -> Option<Micros> {
     if worker.is_condemned() {
         return None;
     }
     let running = worker.dispatches().filter(|part| part.has_unfinished());
-    running.filter_map(|part| calls.get(&part.chunk.call)?.kill_at).min()
+    running.filter_map(|part| calls.get(&part.chunk.call)?.kill_at).chain(worker.stuck_at()).min()
 }

@@ -816,11 +816,13 @@ impl Sim {
 
     fn kill(&mut self, worker: WorkerId) {
         let process = &self.processes[&worker];
-        // Only for an item of a call that was cancelled hard and had its time; as far as the parent knows it runs.
-        let due = process.parts.values().any(|part| {
+        // Only for a call that was cancelled hard and had its time: for an item that, as far as the parent knows, runs,
+        // or for a part that was taken back whole and that the worker has not even come past.
+        let due = process.parts.iter().any(|(cell, part)| {
             let call = &self.calls[&part.chunk.call];
+            let is_void = process.words[usize::from(*cell)] >> 16 == 0;
             call.hard_since.is_some_and(|since| since + self.config.grace <= self.now)
-                && self.part_indexes(part).any(|index| call.items[index].claimed_in == Some(worker))
+                && (is_void || self.part_indexes(part).any(|index| call.items[index].claimed_in == Some(worker)))
         });
         assert!(due || process.hostile, "worker {worker} is killed for nothing");
         self.seen.kills += 1;

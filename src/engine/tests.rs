@@ -47,6 +47,25 @@ fn end_part(engine: &mut Engine, worker: WorkerId, cell: u8, items: u32, now: Mi
 }
 
 #[test]
+fn a_worker_that_does_not_come_past_what_was_cut_off_is_killed() {
+    for comes_past in [false, true] {
+        let mut engine = pool(1);
+        let call = engine.handle_open(CALL);
+        engine.handle_chunk(call, &[1], 0);
+        let sent = dispatches(&mut engine);
+        let [(worker, cell, _)] = sent[..] else { panic!("{sent:?}") };
+        engine.handle_cancel(call, Cancel::Hard, 10);
+        engine.handle_taken_back(worker, cell, 0, 10);
+        if comes_past {
+            engine.handle_chunk_done(worker, cell, 1, 20).unwrap();
+        }
+        assert_eq!(engine.poll_timeout(), (!comes_past).then_some(1_010));
+        engine.handle_timeout(1_010);
+        assert_eq!(actions(&mut engine).contains(&Action::Kill { worker }), !comes_past);
+    }
+}
+
+#[test]
 fn a_late_answer_is_not_taken_for_one_about_the_cells_next_part() {
     let mut engine = pool(2);
     let call = engine.handle_open(CALL);

@@ -21,6 +21,8 @@ pub(super) struct Dispatch {
     /// Everything was taken back before it began: its call knows nothing of it any more, and only its cell is still in
     /// use, until the worker comes past it. That can take long, where it waits behind a slow item of another call.
     void: bool,
+    /// Its call was cut off: how long the worker may take to come past what is void.
+    pub grace: Option<Micros>,
     /// `TakeBack`s that are not answered.
     asked: u32,
 }
@@ -128,6 +130,11 @@ impl Worker {
         })
     }
 
+    /// The call of the part in this cell.
+    pub fn call_in(&self, cell: u8) -> Option<CallId> {
+        self.dispatches.iter().find(|part| part.cell == cell).map(|part| part.chunk.call)
+    }
+
     fn dispatch_mut(&mut self, cell: u8) -> Option<&mut Dispatch> {
         self.dispatches.iter_mut().find(|dispatch| dispatch.cell == cell)
     }
@@ -144,6 +151,12 @@ impl Worker {
 
     pub fn is_idle(&self) -> bool {
         self.room() == DEPTH
+    }
+
+    /// When it is given up: it does not even come past a part that is void and first, so it hangs outside of any item.
+    pub fn stuck_at(&self) -> Option<Micros> {
+        let first = self.dispatches.front().filter(|part| part.void)?;
+        first.grace.map(|grace| first.since.saturating_add(grace))
     }
 
     /// Whether it holds a part of the call.
@@ -178,6 +191,7 @@ impl Worker {
             ended: vec![false; items.len()],
             exhausted: false,
             void: false,
+            grace: None,
             asked: 0,
         });
         cell
@@ -210,8 +224,9 @@ impl Worker {
         Ok((part.chunk.call, (!part.void).then_some(part)))
     }
 
-    /// Its items from `end` (counted in the cell) on are its no more.
-    pub fn shorten(&mut self, cell: u8, end: u32) -> Option<Returned> {
+    /// Its items from `end` (counted in the cell) on are its no more. `cut_off`: now, and how long it has to come past
+    /// the part if that is void.
+    pub fn shorten(&mut self, cell: u8, end: u32, cut_off: Option<(Micros, Micros)>) -> Option<Returned> {
         if let Some(at) = self.reserved.iter().position(|(reserved, _)| *reserved == cell) {
             self.reserved[at].1 -= 1;
             self.reserved.retain(|(_, answers)| *answers > 0);
@@ -223,6 +238,10 @@ impl Worker {
         part.end = part.first_unclaimed(end);
         part.exhausted = part.end == old || part.asked > 0;
         let whole = part.items() == 0 && !std::mem::replace(&mut part.void, part.end == part.start);
+        if let Some((now, grace)) = cut_off.filter(|_| whole) {
+            part.since = now;
+            part.grace = Some(grace);
+        }
         Some(Returned { chunk: part.chunk, items: part.end..old, whole })
     }
 
