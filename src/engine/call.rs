@@ -8,7 +8,7 @@ use std::{
 
 /// How long a chunk should keep a worker busy: long against the cost of a crossing (some 20 µs), short against what a
 /// user would notice.
-const TARGET_CHUNK_NANOS: u64 = 1_500_000;
+const TARGET_CHUNK_NANOS: u64 = 2_000_000;
 /// A measured chunk may be followed by one at most this many times as large.
 const GROWTH: u32 = 8;
 
@@ -303,7 +303,7 @@ impl Call {
     /// As many items as take a worker one to two milliseconds, as far as we know.
     fn fitting_items(&self) -> u32 {
         let Some(nanos) = self.nanos_per_item else { return 1 };
-        let fitting = (TARGET_CHUNK_NANOS / nanos.max(1)).min(u64::from(MAX_CHUNK_ITEMS)) as u32;
+        let fitting = TARGET_CHUNK_NANOS.div_ceil(nanos.max(1)).min(u64::from(MAX_CHUNK_ITEMS)) as u32;
         fitting.min(self.measured_items.saturating_mul(GROWTH))
     }
 
