@@ -33,7 +33,7 @@ export class BatchReader {
 
   /**
    * @param {Uint8Array} bytes
-   * @param {(bytes: Uint8Array) => void} recycle
+   * @param {(batch: BatchReader) => void} recycle
    */
   constructor(bytes, recycle) {
     this.bytes = bytes
@@ -52,7 +52,7 @@ export class BatchReader {
   }
 
   release() {
-    if (--this.#holders === 0) this.#recycle(this.bytes)
+    if (--this.#holders === 0) this.#recycle(this)
   }
 
   get ended() {

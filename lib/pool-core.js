@@ -39,6 +39,10 @@ export class PoolCore {
   /** @type {Map<number, Decoder>} */
   #decoders = new Map()
   #holds = 0
+  /** Batches that somebody still reads. @type {Set<BatchReader>} */
+  #batches = new Set()
+  /** Workers that have gone, each with the batches that may hold outcomes of it. @type {Set<{ worker: number, batches: Set<BatchReader> }>} */
+  #forgotten = new Set()
   /** Buffers for batches that nobody reads any more. @type {Uint8Array[]} */
   #buffers = []
   /** @type {PoolListener} */
@@ -121,6 +125,7 @@ export class PoolCore {
       bytes = this.native.collect(buffer)
     }
     const batch = new BatchReader(buffer, this.#recycle)
+    this.#batches.add(batch)
     const touched = bytes === 0 ? undefined : this.#read(batch)
     batch.release()
     if (touched === undefined) return
@@ -128,8 +133,16 @@ export class PoolCore {
     this.keep()
   }
 
-  #recycle = (/** @type {Uint8Array} */ buffer) => {
-    if (buffer.length <= MAX_KEPT_BYTES && this.#buffers.length < MAX_KEPT_BUFFERS) this.#buffers.push(buffer)
+  #recycle = (/** @type {BatchReader} */ batch) => {
+    this.#batches.delete(batch)
+    for (const gone of this.#forgotten) {
+      gone.batches.delete(batch)
+      if (gone.batches.size > 0) continue
+      this.#forgotten.delete(gone)
+      this.#decoders.delete(gone.worker)
+    }
+    const { bytes } = batch
+    if (bytes.length <= MAX_KEPT_BYTES && this.#buffers.length < MAX_KEPT_BUFFERS) this.#buffers.push(bytes)
   }
 
   /**
@@ -175,7 +188,8 @@ export class PoolCore {
           this.#define(batch)
           break
         case SECTION.FORGET:
-          this.#decoders.delete(batch.word())
+          // Its outcomes may have come and wait to be decoded, even in calls that are over.
+          this.#forgotten.add({ worker: batch.word(), batches: new Set(this.#batches) })
           break
         case SECTION.READY: {
           const worker = batch.word()
