@@ -98,7 +98,7 @@ impl Pool {
         let mut core = self.lock();
         let (began, received) = (Instant::now(), core.spent.receiving);
         let result = act(&mut core);
-        let receiving = core.spent.receiving - received;
+        let receiving = core.spent.receiving.saturating_sub(received);
         core.spent.deciding += began.elapsed().saturating_sub(receiving);
         if std::mem::take(&mut core.unfinished) {
             self.bell.ring();
