@@ -46,6 +46,10 @@ export class CallSignal {
     return this.#controller.signal
   }
 
+  get raised() {
+    return this.#raised !== undefined
+  }
+
   /**
    * The results are no longer wanted. The first reason counts.
    * @param {unknown} reason undefined: an AbortError

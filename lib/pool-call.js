@@ -370,7 +370,7 @@ export class PoolCall {
     if (writer.count === 0) return
     const { sizes, rows, text } = writer
     const [items, bytes] = this.#forget()
-    this.#core.native.submit(this.id, sizes, rows, text, false, items, bytes, this.#gauge)
+    this.#core.native.submit(this.id, sizes, rows, text, 0, items, bytes, this.#gauge)
     writer.clear()
     this.#readGauge()
   }

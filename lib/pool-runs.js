@@ -1,6 +1,7 @@
 // All `run()` calls of a pool: one call of the engine, without order, window or end, whose items are promises here.
 
 import { ENTRY_WORDS, indexOf, LOST, SKIPPED, statusOf, VALUE } from './batch-reader.js'
+import { FIXED_INDEX } from './chunk-flags.js'
 import { ItemWriter } from './item-writer.js'
 import { crashError } from './worker-failure.js'
 
@@ -148,7 +149,7 @@ export class PoolRuns {
     this.#written.length = 0
     const { sizes, rows, text } = writer
     const { native } = this.#core
-    native.submit(this.id, sizes, rows, text, true, this.#untold, this.#untoldBytes, this.#gauge)
+    native.submit(this.id, sizes, rows, text, FIXED_INDEX, this.#untold, this.#untoldBytes, this.#gauge)
     this.#untold = 0
     this.#untoldBytes = 0
     writer.clear()

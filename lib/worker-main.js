@@ -3,17 +3,19 @@
 // claimed, so that the parent always knows which item ran.
 
 import { deserialize } from 'node:v8'
+import { COLLECTED, FIXED_INDEX, TRUTH_ONLY } from './chunk-flags.js'
 import { Decoder } from './codec.js'
+import { collected } from './collected.js'
 import { CallSignal, Context } from './context.js'
 import { skip } from './outcome.js'
-import { FIXED_INDEX, FRAME, Port } from './worker-port.js'
+import { FRAME, Port } from './worker-port.js'
 import { loadTask } from './worker-task.js'
 
 /**
  * @typedef {object} Chunk
  * @property {number} call
  * @property {number} cell
- * @property {boolean} fixedIndex
+ * @property {number} flags
  * @property {number} firstIndex
  * @property {number} attempt
  * @property {Uint32Array} sizes bytes of row and text of each item
@@ -230,7 +232,7 @@ class Worker {
       if (promise !== undefined) {
         this.#announceSoon()
         try {
-          this.#publish(cell, item, await promise)
+          this.#publish(chunk, item, await promise)
         } catch (error) {
           port.error(cell, item, error)
         }
@@ -258,7 +260,7 @@ class Worker {
    * @returns {PromiseLike<unknown> | undefined}
    */
   #runItem(chunk, item, row, text, signal) {
-    const { cell, sizes, bytes } = chunk
+    const { cell, flags, sizes, bytes } = chunk
     if (bytes[row] === REJECTED_BEFORE) {
       this.#port.rejectedBefore(cell, item)
       return undefined
@@ -266,7 +268,8 @@ class Worker {
     const { run } = /** @type {import('./worker-task.js').Task} */ (this.#task)
     try {
       const value = this.#decoder.decode(row, row + sizes[2 * item], text)
-      const result = run(value, new Context(chunk.fixedIndex ? 0 : chunk.firstIndex + item, signal))
+      let result = run(value, new Context(flags & FIXED_INDEX ? 0 : chunk.firstIndex + item, signal))
+      if (flags & COLLECTED) result = collected(result, signal)
       if (
         typeof result === 'object' &&
         result !== null &&
@@ -274,7 +277,7 @@ class Worker {
       ) {
         return /** @type {PromiseLike<unknown>} */ (result)
       }
-      this.#publish(cell, item, result)
+      this.#publish(chunk, item, result)
     } catch (error) {
       this.#port.error(cell, item, error)
     }
@@ -282,13 +285,13 @@ class Worker {
   }
 
   /**
-   * @param {number} cell
+   * @param {Chunk} chunk
    * @param {number} item
    * @param {unknown} result
    */
-  #publish(cell, item, result) {
-    if (result === skip) this.#port.skipped(cell, item)
-    else this.#port.value(cell, item, result)
+  #publish({ cell, flags }, item, result) {
+    if (result === skip || (flags & TRUTH_ONLY && !result)) this.#port.skipped(cell, item)
+    else this.#port.value(cell, item, flags & TRUTH_ONLY ? true : result)
   }
 
   /** While a promise is awaited, what was published before it should be seen, and an abort be heard. */
@@ -340,7 +343,7 @@ function chunkOf(bytes) {
   return {
     call: word(2),
     cell: word(3) & 0xff,
-    fixedIndex: (word(3) & FIXED_INDEX) !== 0,
+    flags: (word(3) >>> 8) & 0xff,
     firstIndex: word(4) + word(5) * 2 ** 32,
     attempt: word(6),
     sizes,

@@ -29,8 +29,6 @@ export const SKIPPED = 2
 
 /** Frames from the parent: their kind is word 1. */
 export const FRAME = { INIT: 1, DEFINE: 2, CHUNK: 3, ABORT: 4, FORGET: 5, RETIRE: 6 }
-/** In the word of a chunk's cell. */
-export const FIXED_INDEX = 1 << 8
 
 /** @typedef {import('./binding.js').WorkerPort} NativePort */
 

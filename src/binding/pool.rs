@@ -132,7 +132,7 @@ impl NativePool {
 
     /// Submits a chunk of items: rows and texts, one behind the other, and the lengths of both for each. Says how far
     /// the consumer has come, and writes into `gauge` how far the source may be pulled: items, bytes, items of a chunk,
-    /// whether a worker has nothing to do.
+    /// whether a worker has nothing to do. `flags` are for the place, see [`crate::place::Part::flags`].
     #[napi(catch_unwind)]
     #[allow(clippy::too_many_arguments)] // one crossing per chunk, and no object to make for it
     pub fn submit(
@@ -141,7 +141,7 @@ impl NativePool {
         sizes: &[u32],
         rows: &[u8],
         text: &[u8],
-        fixed_index: bool,
+        flags: u8,
         consumed: u32,
         consumed_bytes: f64,
         gauge: Float64ArraySlice<'_>,
@@ -156,7 +156,7 @@ impl NativePool {
             return Err(napi::Error::from_reason("a chunk whose sizes do not fit its bytes"));
         }
         let (rows, text) = (rows.to_vec(), text.to_vec());
-        self.gauged(call, consumed, consumed_bytes, gauge, |core| core.submit(call, sizes, rows, text, fixed_index));
+        self.gauged(call, consumed, consumed_bytes, gauge, |core| core.submit(call, sizes, rows, text, flags));
         Ok(())
     }
 

@@ -24,8 +24,8 @@ pub struct Part<'a> {
     pub cell: u8,
     /// Position of the first item in the source.
     pub first_index: u64,
-    /// Every item has the same index (a pool's `run` calls).
-    pub fixed_index: bool,
+    /// How the worker is to treat the items; `lib/chunk-flags.js` says what they mean.
+    pub flags: u8,
     /// Lengths of row and text of each item.
     pub sizes: &'a [ItemSize],
     pub rows: &'a [u8],

@@ -139,15 +139,15 @@ impl Core {
         call
     }
 
-    /// Takes a chunk. Its items' indices follow those of the chunk before, or are all 0.
-    pub fn submit(&mut self, call: CallId, sizes: Vec<ItemSize>, rows: Vec<u8>, text: Vec<u8>, fixed_index: bool) {
+    /// Takes a chunk. Its items' indices follow those of the chunk before.
+    pub fn submit(&mut self, call: CallId, sizes: Vec<ItemSize>, rows: Vec<u8>, text: Vec<u8>, flags: u8) {
         let totals: Vec<u32> = sizes.iter().map(|size| size.total()).collect();
         let Some(next) = self.next_index.get_mut(&call) else { return };
         let first_index = *next;
         *next += sizes.len() as u64;
         let now = self.now();
         if let Some(chunk) = self.engine.handle_chunk(call, &totals, now) {
-            self.store.insert(chunk, Items { first_index, fixed_index, sizes, rows, text });
+            self.store.insert(chunk, Items { first_index, flags, sizes, rows, text });
         }
     }
 
@@ -301,8 +301,7 @@ impl Core {
                 let Some(items) = self.store.items(chunk) else { return self.engine.poll_action() };
                 let (sizes, rows, text) = items.part(start, end);
                 let first_index = items.first_index + u64::from(start);
-                let part =
-                    Part { call: chunk.call, cell, first_index, fixed_index: items.fixed_index, sizes, rows, text };
+                let part = Part { call: chunk.call, cell, first_index, flags: items.flags, sizes, rows, text };
                 self.place.dispatch(worker, part);
             }
             Action::TakeBack { worker, cell, items, most } => {

@@ -32,8 +32,6 @@ mod frame {
     pub const ABORT: u32 = 4;
     pub const FORGET: u32 = 5;
     pub const RETIRE: u32 = 6;
-    /// In the word of a chunk's cell: every item has the index of the first.
-    pub const FIXED_INDEX: u32 = 1 << 8;
 }
 
 struct Worker {
@@ -166,7 +164,7 @@ impl Place for Processes {
         let words = [
             frame::CHUNK,
             part.call,
-            u32::from(part.cell) | if part.fixed_index { frame::FIXED_INDEX } else { 0 },
+            u32::from(part.cell) | u32::from(part.flags) << 8,
             part.first_index as u32,
             (part.first_index >> 32) as u32,
             1,

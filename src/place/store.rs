@@ -9,7 +9,7 @@ use rustc_hash::FxHashMap;
 #[derive(Debug, Default)]
 pub struct Items {
     pub first_index: u64,
-    pub fixed_index: bool,
+    pub flags: u8,
     pub sizes: Vec<ItemSize>,
     pub rows: Vec<u8>,
     pub text: Vec<u8>,
