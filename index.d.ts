@@ -1,6 +1,8 @@
 // The contract: everything that `millrace` exports, written by hand. Times are milliseconds, sizes are bytes.
 /// <reference lib="esnext.disposable" />
 
+import type { Duplex, Readable } from 'node:stream'
+
 /**
  * Map every item of a source, many at a time.
  *
@@ -30,6 +32,75 @@ export function parallelMap<Item, Result, AsSettled extends boolean = false>(
   mapper: Mapper<Awaited<Item>, Result>,
   options?: ParallelMapOptions<AsSettled>,
 ): ParallelMap<AsSettled extends true ? Settled<Mapped<Result>> : Mapped<Result>>
+
+/**
+ * Gather the items of a source in arrays: for a database that takes fifty rows at a time, or a mapper that does.
+ *
+ * The arrays come in the order of the source, none is empty, only the last may be short (or one that `wait` or `bytes`
+ * cut). The source is pulled only while somebody waits for a batch. An error of the source, or a rejected item, is
+ * thrown after the items before it were delivered; `break` closes the source.
+ *
+ * @param size how many items make a batch, at most; or {@link BatchOptions}.
+ * @throws {TypeError} ERR_INVALID_ARG_TYPE: an argument or option of the wrong type, or an unknown option.
+ * @throws {RangeError} ERR_OUT_OF_RANGE: an option out of its range.
+ * @example
+ * ```js
+ * import { batch } from 'millrace'
+ *
+ * for await (const numbers of batch([1, 2, 3, 4, 5], 2)) console.log(numbers) // [1, 2], then [3, 4], then [5]
+ * ```
+ */
+export function batch<Item>(source: Source<Item>, size: number | BatchOptions): ParallelMap<Awaited<Item>[]>
+
+/** Options of {@link batch}. At least one of `size` and `bytes` is needed. Unknown names are a `TypeError`. */
+export interface BatchOptions {
+  /**
+   * How many items make a batch, at most. A positive integer.
+   * @default no limit
+   */
+  size?: number | undefined
+  /**
+   * How many bytes make a batch, at most; one item that is larger is a batch of its own. A string counts its UTF-8
+   * bytes, binary data its own, anything else what `v8.serialize` makes of it (what that refuses is an error). A
+   * positive integer.
+   * @default no limit
+   */
+  bytes?: number | undefined
+  /**
+   * Hand out what is there when the source has not yielded the rest within this many milliseconds since the first item
+   * of the batch. From 0 to 2,147,483,647.
+   * @default none: wait for the rest
+   */
+  wait?: number | undefined
+}
+
+/**
+ * `parallelMap` as a stage of Node streams: a Duplex, in object mode on both sides, that maps what is written to it.
+ * Back-pressure, errors and aborts work in both directions, as in any stream: what is destroyed cancels the work, an
+ * error of an item destroys the stream with it.
+ *
+ * A result of `null` cannot travel in a stream: it is a `TypeError` (ERR_INVALID_ARG_TYPE) that destroys it.
+ *
+ * @param mapper a pool, a function or a native operation, as for {@link parallelMap}.
+ * @throws {TypeError} ERR_INVALID_ARG_TYPE: an argument or option of the wrong type, or an unknown option.
+ * @throws {RangeError} ERR_OUT_OF_RANGE: an option out of its range.
+ * @example
+ * ```js
+ * import { Readable } from 'node:stream'
+ * import { pipeline } from 'node:stream/promises'
+ * import { throughWorkers, workerPool } from 'millrace'
+ *
+ * const pool = workerPool(new URL('./double.js', import.meta.url), { size: 2 })
+ * await pipeline(Readable.from([1, 2, 3]), throughWorkers(pool), async (results) => {
+ *   for await (const result of results) console.log(result)
+ * })
+ * await pool.close()
+ * ```
+ */
+export function throughWorkers<Item, Result, AsSettled extends boolean = false>(
+  mapper: Mapper<Item, Result>,
+  options?: ParallelMapOptions<AsSettled>,
+): Duplex
 
 /**
  * Values, or promises of values, in any of the forms that can be iterated. Strings and binary data are refused
@@ -102,8 +173,10 @@ export interface ParallelMapOptions<AsSettled extends boolean = boolean> {
 }
 
 /**
- * The results of one call of {@link parallelMap}. It is lazy, and consumed once: by `for await`, `toArray()`,
- * `forEach()` or `reduce()`. It is no promise; a call that nobody consumes does nothing, and warns once per call site
+ * The results of one call of {@link parallelMap} or {@link batch}. It is lazy, and consumed once: by `for await`,
+ * `toArray()`, `forEach()`, `reduce()`, a stream, or a further stage (`map()`, `filter()`, `flatMap()`, `batch()`,
+ * `take()`, `drop()`). Stages work at the same time, each within its own window, also where they share a pool. What ends
+ * one of them ends those before it: each closes its source. It is no promise; a call that nobody consumes does nothing, and warns once per call site
  * (process warning MILLRACE_UNCONSUMED).
  */
 export interface ParallelMap<Result> extends AsyncIterable<Result> {
@@ -158,7 +231,126 @@ export interface ParallelMap<Result> extends AsyncIterable<Result> {
     initial: Accumulator,
   ): Promise<Accumulator>
   /**
-   * Settles when no mapper of this call runs any more and its source is closed. Never rejects. Settled for a call that
+   * Map the results once more: the same as `parallelMap(results, mapper, options)`, without a promise for each of them.
+   * @throws {ConsumedError} ERR_CONSUMED: consumed already.
+   * @throws {TypeError} ERR_INVALID_ARG_TYPE, and RangeError ERR_OUT_OF_RANGE, as {@link parallelMap}.
+   * @example
+   * ```js
+   * import { parallelMap } from 'millrace'
+   *
+   * const fetched = parallelMap([1, 2, 3], async (id) => ({ id, price: id * 10 }))
+   * console.log(await fetched.map(async ({ price }) => price + 1).toArray())
+   * ```
+   */
+  map<Next, AsSettled extends boolean = false>(
+    mapper: Mapper<Result, Next>,
+    options?: ParallelMapOptions<AsSettled>,
+  ): ParallelMap<AsSettled extends true ? Settled<Mapped<Next>> : Mapped<Next>>
+  /**
+   * Keep the results for which the mapper returns something true (or a promise of it). They are yielded as they are:
+   * from a pool, too, come this program's own objects, not copies. With `settled`, `value` is the kept result.
+   * @throws {ConsumedError} ERR_CONSUMED: consumed already.
+   * @throws {TypeError} ERR_INVALID_ARG_TYPE, and RangeError ERR_OUT_OF_RANGE, as {@link parallelMap}.
+   * @example
+   * ```js
+   * import { parallelMap } from 'millrace'
+   *
+   * const lengths = parallelMap(['a', 'bcd', ''], async (text) => text.length)
+   * console.log(await lengths.filter(async (length) => length > 0).toArray()) // [1, 3]
+   * ```
+   */
+  filter<Kept extends Result, AsSettled extends boolean = false>(
+    mapper: (item: Result, context: Context) => item is Kept,
+    options?: ParallelMapOptions<AsSettled>,
+  ): ParallelMap<AsSettled extends true ? Settled<Kept> : Kept>
+  filter<AsSettled extends boolean = false>(
+    mapper: Mapper<Result, unknown>,
+    options?: ParallelMapOptions<AsSettled>,
+  ): ParallelMap<AsSettled extends true ? Settled<Result> : Result>
+  /**
+   * Map each result to any number of results: the mapper returns an array, an iterable or an async iterable (or a
+   * promise of one). What it returns is iterated for up to `concurrency` items at once, and yielded in the order of the
+   * items or, with `preserveOrder: false`, as it comes. Promises in it are awaited. Anything else that the mapper
+   * returns is a `TypeError` of its item; {@link skip} is nothing. With `settled`, every result says the index of the
+   * item that it came from.
+   *
+   * A function's iterables are pulled with back-pressure, so they may be infinite. A worker iterates to the end of what
+   * its mapper returned, and sends the results of one item together: they must fit in memory.
+   * @throws {ConsumedError} ERR_CONSUMED: consumed already.
+   * @throws {TypeError} ERR_INVALID_ARG_TYPE, and RangeError ERR_OUT_OF_RANGE, as {@link parallelMap}.
+   * @example
+   * ```js
+   * import { parallelMap } from 'millrace'
+   *
+   * const pages = parallelMap([1, 2], async (page) => ({ rows: [page * 10, page * 10 + 1] }))
+   * console.log(await pages.flatMap(({ rows }) => rows).toArray()) // [10, 11, 20, 21]
+   * ```
+   */
+  flatMap<Many extends FlatMapped, AsSettled extends boolean = false>(
+    mapper: Mapper<Result, Many>,
+    options?: ParallelMapOptions<AsSettled>,
+  ): ParallelMap<AsSettled extends true ? Settled<Flattened<Many>> : Flattened<Many>>
+  /**
+   * Gather the results in arrays, as {@link batch} does.
+   * @throws {ConsumedError} ERR_CONSUMED: consumed already.
+   * @throws {TypeError} ERR_INVALID_ARG_TYPE, and RangeError ERR_OUT_OF_RANGE, as {@link batch}.
+   * @example
+   * ```js
+   * import { parallelMap } from 'millrace'
+   *
+   * const rows = parallelMap([1, 2, 3], async (id) => ({ id }))
+   * for await (const some of rows.batch(2)) console.log(some.length) // 2, then 1
+   * ```
+   */
+  batch(size: number | BatchOptions): ParallelMap<Result[]>
+  /**
+   * Yield the first `count` results, then cancel as `break` does, without waiting to be asked for more. 0 or a positive
+   * integer; with 0 nothing starts.
+   * @throws {ConsumedError} ERR_CONSUMED: consumed already.
+   * @throws {TypeError} ERR_INVALID_ARG_TYPE, and RangeError ERR_OUT_OF_RANGE: `count`.
+   * @example
+   * ```js
+   * import { parallelMap } from 'millrace'
+   *
+   * function* naturals() {
+   *   for (let number = 0; ; number++) yield number
+   * }
+   * console.log(await parallelMap(naturals(), async (number) => number ** 2).take(3).toArray()) // [0, 1, 4]
+   * ```
+   */
+  take(count: number): ParallelMap<Result>
+  /**
+   * Leave out the first `count` results. 0 or a positive integer.
+   * @throws {ConsumedError} ERR_CONSUMED: consumed already.
+   * @throws {TypeError} ERR_INVALID_ARG_TYPE, and RangeError ERR_OUT_OF_RANGE: `count`.
+   * @example
+   * ```js
+   * import { parallelMap } from 'millrace'
+   *
+   * console.log(await parallelMap(['header', 'a', 'b'], async (line) => line).drop(1).toArray()) // ['a', 'b']
+   * ```
+   */
+  drop(count: number): ParallelMap<Result>
+  /**
+   * The results as a Node `Readable` in object mode. It pulls as it is read; destroying it cancels the call, and an
+   * error of the call destroys it. A result of `null` is a `TypeError` (ERR_INVALID_ARG_TYPE) that destroys it: streams
+   * take it for their end. For a web stream use `ReadableStream.from(results)`.
+   * @throws {ConsumedError} ERR_CONSUMED: consumed already.
+   * @example
+   * ```js
+   * import { pipeline } from 'node:stream/promises'
+   * import { parallelMap } from 'millrace'
+   *
+   * const lines = parallelMap([1, 2, 3], async (number) => `${number ** 2}\n`)
+   * await pipeline(lines.toReadable(), async (stream) => {
+   *   for await (const line of stream) process.stdout.write(line)
+   * })
+   * ```
+   */
+  toReadable(): Readable
+  /**
+   * Settles when no mapper of this call, or of the stages before it, runs any more and the source is closed. Never
+   * rejects. Settled for a call that
    * has not started: read it after the consumption has begun.
    * @example
    * ```js
@@ -422,6 +614,11 @@ export class ConsumedError extends MillraceError {
   readonly code: 'ERR_CONSUMED'
 }
 
+/** Something falsy was thrown, and a Node stream takes that for no error: the `cause` is what it was. */
+export class FalsyValueError extends MillraceError {
+  readonly code: 'ERR_FALSY_VALUE'
+}
+
 /** What is known about a failure. */
 export interface FailureDetails {
   cause?: unknown
@@ -435,6 +632,19 @@ export interface FailureDetails {
 
 /** What a mapper's return value yields: awaited, and nothing for {@link skip}. */
 export type Mapped<Result> = Exclude<Awaited<Result>, Skip>
+
+/** What the mapper of `flatMap()` may return: values in any form that can be iterated, or {@link skip}. */
+export type FlatMapped = Many | PromiseLike<Many>
+
+/** What is iterated of what such a mapper returns. */
+export type Flattened<Returned> =
+  Mapped<Returned> extends infer Values
+    ? Values extends Iterable<infer Value> | AsyncIterable<infer Value>
+      ? Awaited<Value>
+      : never
+    : never
+
+type Many = ((Iterable<unknown> | AsyncIterable<unknown>) & NotText) | Skip
 
 /** Strings and binary data are iterable, but by character or byte, which is never what was meant. */
 interface NotText {

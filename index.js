@@ -2,6 +2,7 @@
 
 export {
   ConsumedError,
+  FalsyValueError,
   MillraceError,
   PoolClosedError,
   SerializationError,
@@ -10,5 +11,6 @@ export {
 } from './lib/errors.js'
 export { native } from './lib/native.js'
 export { skip } from './lib/outcome.js'
-export { parallelMap } from './lib/parallel-map.js'
+export { batch, parallelMap } from './lib/parallel-map.js'
+export { throughWorkers } from './lib/through-workers.js'
 export { isWorker, workerPool } from './lib/worker-pool.js'

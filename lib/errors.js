@@ -56,6 +56,12 @@ export class PoolClosedError extends MillraceError {
   static code = 'ERR_POOL_CLOSED'
 }
 
+/** Something falsy was thrown, and a Node stream takes that for no error: the `cause` is what it was. */
+export class FalsyValueError extends MillraceError {
+  /** @override */
+  static code = 'ERR_FALSY_VALUE'
+}
+
 /** The results of a call were asked for a second time. */
 export class ConsumedError extends MillraceError {
   /** @override */
@@ -68,6 +74,7 @@ for (const errorClass of [
   WorkerStartError,
   SerializationError,
   PoolClosedError,
+  FalsyValueError,
   ConsumedError,
 ]) {
   // On the prototype, as the names of the built-in classes are: not one more own property on every error.

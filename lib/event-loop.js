@@ -5,10 +5,13 @@
 // preserveOrder its entry is that of its index, otherwise that of its turn to finish.
 // `#outstanding` counts from pull to leaving and never exceeds the window, so the ring holds at most a window.
 
+import { FILTER, FLATTEN } from './chunk-flags.js'
+import { notIterable } from './collected.js'
 import { CallSignal, Context } from './context.js'
+import { InnerResults } from './flat-run.js'
 import { fulfilled, ItemErrors, rejected, skip } from './outcome.js'
 import { FAILURE, ResultRing, SKIPPED, VALUE } from './result-ring.js'
-import { FAILED, ITEM, isThenable, PENDING } from './source.js'
+import { FAILED, ITEM, isThenable, openSource, PENDING } from './source.js'
 
 /**
  * @param {import('./source.js').Source} source
@@ -33,6 +36,7 @@ class EventLoopRun {
   #concurrency
   #window
   #preserveOrder
+  #form
 
   #phase = ACTIVE
   /** ITEM while the source may have more, then DONE or FAILED. */
@@ -62,6 +66,8 @@ class EventLoopRun {
   /** @type {Promise<void> | undefined} */
   #closing
   #closed = false
+  /** What mappers of a `flatMap()` returned and is still pulled: each has a slot. @type {Set<InnerResults>} */
+  #inner = new Set()
   /** `return()` has reported how the closing went. */
   #returned = false
   /** Made when somebody asks for it. @type {Promise<void> | undefined} */
@@ -81,6 +87,7 @@ class EventLoopRun {
     this.#concurrency = Number(settings.concurrency)
     this.#window = Number(settings.backpressure)
     this.#preserveOrder = settings.preserveOrder
+    this.#form = settings.form
     this.#ring = new ResultRing(this.#window)
     if (settings.signal?.aborted) this.#onAbort()
     else settings.signal?.addEventListener('abort', this.#onAbort)
@@ -126,6 +133,8 @@ class EventLoopRun {
   /** @param {(error: unknown) => void} fn */
   onStop(fn) {
     this.#tellStop = fn
+    // With stopOnError: false the errors of items that still run belong to what will be thrown.
+    if (this.#settings.settled || this.#settings.stopOnError) this.#source.onStop(fn)
     if (this.#failure !== undefined) fn(this.#failure.error)
   }
 
@@ -201,6 +210,7 @@ class EventLoopRun {
    */
   #map(slot, item) {
     const mapper = this.#mapper
+    if (this.#form === FILTER) slot.item = item
     let result
     try {
       result = mapper(item, new Context(slot.index, this.#signal))
@@ -217,6 +227,7 @@ class EventLoopRun {
     /** @type {Slot} */
     const slot = {
       index: 0,
+      item: undefined,
       onItem: (item) => {
         // Nothing new starts after a stop. This item's place in the order is then a place to throw at.
         if (this.#phase === ACTIVE) this.#map(slot, item)
@@ -233,8 +244,62 @@ class EventLoopRun {
    * @param {unknown} value
    */
   #onValue(slot, value) {
-    if (value === skip) this.#settle(slot, SKIPPED, undefined)
-    else this.#settle(slot, VALUE, this.#settings.settled ? fulfilled(value, slot.index) : value)
+    if (value === skip) {
+      this.#settle(slot, SKIPPED, undefined)
+    } else if (this.#form === FILTER) {
+      const { item } = slot
+      slot.item = undefined
+      if (value) this.#settle(slot, VALUE, this.#outcome(item, slot.index))
+      else this.#settle(slot, SKIPPED, undefined)
+    } else if (this.#form === FLATTEN && !(Array.isArray(value) && !value.some(isThenable))) {
+      this.#iterate(slot, value)
+    } else {
+      this.#settle(slot, VALUE, this.#outcome(value, slot.index))
+    }
+  }
+
+  /**
+   * @param {unknown} value
+   * @param {number} index
+   */
+  #outcome(value, index) {
+    return this.#settings.settled ? fulfilled(value, index) : value
+  }
+
+  /**
+   * The mapper of a `flatMap()` returned what has to be iterated: it keeps its slot until that is through.
+   * @param {Slot} slot
+   * @param {unknown} returned
+   */
+  #iterate(slot, returned) {
+    let source
+    try {
+      source = openSource(returned)
+    } catch {
+      this.#onError(slot, notIterable(returned))
+      return
+    }
+    const { index } = slot
+    const inner = new InnerResults(source, index, this.#ahead, (failed) => {
+      this.#inner.delete(inner)
+      const thrown = failed === undefined ? undefined : this.#failureOf(failed.error, index)
+      this.#release(slot)
+      return thrown
+    })
+    this.#inner.add(inner)
+    if (this.#phase === OVER) {
+      inner.close()
+      return
+    }
+    this.#put(index, VALUE, this.#outcome(inner, index))
+    inner.pump()
+    if (this.#waiters.length !== 0) this.#answer()
+  }
+
+  /** How many results are pulled from an iterable before anyone takes them: together no more than the window has items. */
+  get #ahead() {
+    const each = Math.floor(this.#window / this.#concurrency)
+    return each <= MOST_AHEAD ? each : MOST_AHEAD
   }
 
   /**
@@ -242,16 +307,26 @@ class EventLoopRun {
    * @param {unknown} error
    */
   #onError(slot, error) {
-    if (this.#settings.settled) {
-      this.#settle(slot, VALUE, rejected(error, slot.index))
-    } else if (this.#settings.stopOnError) {
+    slot.item = undefined
+    if (this.#settings.settled) this.#settle(slot, VALUE, rejected(error, slot.index))
+    else this.#settle(slot, this.#failureOf(error, slot.index) === undefined ? SKIPPED : FAILURE, undefined)
+  }
+
+  /**
+   * An item has failed. What is to be thrown for it, if anything is.
+   * @param {unknown} error
+   * @param {number} index
+   * @returns {{ error: unknown } | undefined}
+   */
+  #failureOf(error, index) {
+    if (this.#settings.settled) return { error }
+    if (this.#settings.stopOnError) {
       // Errors after the first are what a raised signal makes of items that still run: the first one is thrown.
       if (this.#phase === ACTIVE) this.#stop(error)
-      this.#settle(slot, FAILURE, undefined)
-    } else {
-      if (this.#phase === ACTIVE) this.#errors.add(slot.index, error)
-      this.#settle(slot, SKIPPED, undefined)
+      return this.#failure ?? { error }
     }
+    if (this.#phase === ACTIVE) this.#errors.add(index, error)
+    return undefined
   }
 
   /**
@@ -261,12 +336,18 @@ class EventLoopRun {
    * @param {unknown} value
    */
   #settle(slot, state, value) {
+    if (this.#phase !== OVER) this.#put(slot.index, state, value)
+    this.#release(slot)
+  }
+
+  /**
+   * Nothing of the slot's item runs any more.
+   * @param {Slot} slot
+   */
+  #release(slot) {
     this.#running--
     this.#idle.push(slot)
-    if (this.#phase !== OVER) {
-      this.#put(slot.index, state, value)
-      if (this.#waiters.length !== 0) this.#answer()
-    }
+    if (this.#waiters.length !== 0) this.#answer()
     this.#fill()
     if (this.#running === 0) this.#checkFinished()
   }
@@ -316,7 +397,8 @@ class EventLoopRun {
   #isOver() {
     if (this.#phase === OVER) return true
     if (this.#ring.state !== FAILURE) {
-      if (this.#sourceEnd === ITEM || this.#outstanding !== 0) return false
+      // What is still iterated has left the ring, but it can fail.
+      if (this.#sourceEnd === ITEM || this.#outstanding !== 0 || this.#inner.size !== 0) return false
       this.#failure = this.#failureAtEnd()
     }
     this.#end()
@@ -342,8 +424,9 @@ class EventLoopRun {
 
   #onAbort = () => {
     const reason = this.#settings.signal?.reason
-    this.#end()
+    // First, because what is closed at the end may ask for more at once.
     this.#failure = { error: reason }
+    this.#end()
     this.#closeSource()
     this.#tellStop?.(reason)
     this.#signal.raise(reason)
@@ -354,6 +437,7 @@ class EventLoopRun {
   #end() {
     this.#phase = OVER
     this.#ring.clear()
+    for (const inner of this.#inner) inner.close()
     this.#settings.signal?.removeEventListener('abort', this.#onAbort)
     this.#errors = new ItemErrors()
   }
@@ -387,6 +471,7 @@ class EventLoopRun {
 /**
  * @typedef {object} Slot
  * @property {number} index of the item that it runs
+ * @property {any} item what `filter()` yields
  * @property {(item: unknown) => void} onItem the item was a promise, now it is here
  * @property {(value: unknown) => void} onValue
  * @property {(error: unknown) => void} onError
@@ -397,3 +482,5 @@ class EventLoopRun {
 const ACTIVE = 0
 const STOPPED = 1
 const OVER = 2
+/** However large the window. */
+const MOST_AHEAD = 256

@@ -16,6 +16,14 @@ import { startCall } from './outcome.js'
  * @property {AbortSignal | undefined} signal
  * @property {boolean} stopOnError
  * @property {boolean} settled
+ * @property {number} form what becomes of the mapper's results: 0, or FILTER or FLATTEN (chunk-flags.js)
+ */
+
+/**
+ * @typedef {object} BatchSettings
+ * @property {number} size Infinity: any number
+ * @property {number} bytes Infinity: any number
+ * @property {number | undefined} wait undefined: for ever
  */
 
 /**
@@ -44,14 +52,15 @@ export function mapperKind(mapper) {
 /**
  * @param {unknown} options
  * @param {'function' | 'pool'} kind of the mapper
+ * @param {number} [form] 0, FILTER or FLATTEN
  * @returns {Readonly<CallSettings>}
  * @throws {TypeError} ERR_INVALID_ARG_TYPE
  * @throws {RangeError} ERR_OUT_OF_RANGE
  */
-export function parallelMapSettings(options, kind) {
+export function parallelMapSettings(options, kind, form = 0) {
   const defaults = kind === 'function' ? FUNCTION_DEFAULTS : POOL_DEFAULTS
   const given = optionsObject(options, CALL_OPTIONS)
-  if (given === undefined) return defaults
+  if (given === undefined) return form === 0 ? defaults : Object.freeze({ ...defaults, form })
   const { concurrency, backpressure } = windowSettings(given, kind, defaults)
   return Object.freeze({
     concurrency,
@@ -62,7 +71,42 @@ export function parallelMapSettings(options, kind) {
     signal: abortSignal(given),
     stopOnError: flag(given, 'stopOnError', defaults.stopOnError),
     settled: flag(given, 'settled', defaults.settled),
+    form,
   })
+}
+
+/**
+ * @param {unknown} options of `batch()`: a number is the size
+ * @returns {Readonly<BatchSettings>}
+ * @throws {TypeError} ERR_INVALID_ARG_TYPE
+ * @throws {RangeError} ERR_OUT_OF_RANGE
+ */
+export function batchSettings(options) {
+  const expected = 'a positive integer, or an object with size or bytes'
+  const short = typeof options === 'number'
+  if (!short && (typeof options !== 'object' || options === null))
+    throw invalidArgType('size', expected, options)
+  const given = short ? { size: options } : (optionsObject(options, BATCH_OPTIONS) ?? {})
+  if (given.size === undefined && given.bytes === undefined) throw invalidArgType('size', expected, options)
+  return Object.freeze({
+    size: positiveInteger(given, 'size', Infinity),
+    bytes: positiveInteger(given, 'bytes', Infinity),
+    wait: milliseconds(given, 'wait', undefined),
+  })
+}
+
+/**
+ * @param {unknown} count of `take()` or `drop()`
+ * @returns {number}
+ * @throws {TypeError} ERR_INVALID_ARG_TYPE
+ * @throws {RangeError} ERR_OUT_OF_RANGE
+ */
+export function resultCount(count) {
+  const expected = '0, a positive integer or Infinity'
+  if (typeof count !== 'number') throw invalidArgType('count', expected, count)
+  if (count !== Infinity && (!Number.isSafeInteger(count) || count < 0 ))
+    throw outOfRange('count', expected, count)
+  return count
 }
 
 /**
@@ -173,6 +217,22 @@ function positiveInteger(given, name, byDefault) {
   if (value === undefined) return byDefault
   if (typeof value !== 'number') throw invalidArgType(name, 'a positive integer', value)
   if (!Number.isSafeInteger(value) || value < 1) throw outOfRange(name, 'a positive integer', value)
+  return value
+}
+
+/**
+ * @template D
+ * @param {Record<string, unknown>} given
+ * @param {string} name
+ * @param {D} byDefault
+ * @returns {number | D}
+ */
+function milliseconds(given, name, byDefault) {
+  const value = given[name]
+  const expected = `milliseconds from 0 to ${MAX_MILLISECONDS}`
+  if (value === undefined) return byDefault
+  if (typeof value !== 'number') throw invalidArgType(name, expected, value)
+  if (!(value >= 0 && value <= MAX_MILLISECONDS)) throw outOfRange(name, expected, value)
   return value
 }
 
@@ -334,9 +394,12 @@ const CALL_OPTIONS = [
   'settled',
 ]
 const POOL_OPTIONS = ['size', 'env', 'execArgv', 'cwd', 'setupData', 'exportName', 'label']
+const BATCH_OPTIONS = ['size', 'bytes', 'wait']
 const RUN_OPTIONS = ['signal']
 const CLOSE_OPTIONS = ['force']
 
+/** What a timer can hold. */
+const MAX_MILLISECONDS = 2 ** 31 - 1
 /** The most items that travel together; also the bound of an automatic window, so that one chunk can fill it. */
 const MAX_CHUNK_SIZE = 16_384
 
@@ -350,6 +413,7 @@ const POOL_DEFAULTS = Object.freeze({
   signal: undefined,
   stopOnError: true,
   settled: false,
+  form: 0,
 })
 /** @type {Readonly<CallSettings>} */
 const FUNCTION_DEFAULTS = Object.freeze({ ...POOL_DEFAULTS, concurrency: 16, backpressure: 32 })

@@ -1,11 +1,18 @@
-// The one verb, and the object that it returns: lazy, consumed once. Where the work runs is the mapper's business.
+// The one verb, and the object that it returns: lazy, consumed once, by a loop or by a further stage. Where the work runs
+// is the mapper's business.
 
+import { BatchRun } from './batch-run.js'
+import { FILTER, FLATTEN } from './chunk-flags.js'
 import { watchConsumption } from './consumed-warning.js'
 import { ConsumedError, invalidArgType } from './errors.js'
 import { startEventLoop } from './event-loop.js'
-import { mapperKind, parallelMapSettings } from './options.js'
+import { FlatRun } from './flat-run.js'
+import { batchSettings, mapperKind, parallelMapSettings, resultCount } from './options.js'
 import { startCall } from './outcome.js'
-import { isThenable, openSource } from './source.js'
+import { readableOf } from './readable.js'
+import { RunSource } from './run-source.js'
+import { DropRun, TakeRun } from './slice-run.js'
+import { asSource, isThenable, openSource } from './source.js'
 
 /**
  * @param {unknown} source
@@ -14,34 +21,106 @@ import { isThenable, openSource } from './source.js'
  * @returns {ParallelMap}
  */
 export function parallelMap(source, mapper, options) {
+  const start = starter(mapper, options, 0)
+  return new ParallelMap(openSource(source), start, parallelMap)
+}
+
+/**
+ * @param {unknown} source
+ * @param {unknown} size
+ * @returns {ParallelMap}
+ */
+export function batch(source, size) {
+  const settings = batchSettings(size)
+  return new ParallelMap(openSource(source), (opened) => new BatchRun(opened, settings), batch)
+}
+
+/**
+ * Check what a call is to do; then it can begin on any source.
+ * @param {unknown} mapper
+ * @param {unknown} options
+ * @param {number} form 0, FILTER or FLATTEN
+ * @returns {(source: Source) => Run}
+ */
+function starter(mapper, options, form) {
   const kind = mapperKind(mapper)
-  const settings = parallelMapSettings(options, kind)
-  const opened = openSource(source)
-  const start =
+  const settings = parallelMapSettings(options, kind, form)
+  const start = (/** @type {Source} */ source) =>
     kind === 'function'
-      ? () => startEventLoop(opened, /** @type {(item: any, context: any) => unknown} */ (mapper), settings)
-      : () => /** @type {StartsCalls} */ (mapper)[startCall](opened, settings)
-  return new ParallelMap(opened, start)
+      ? startEventLoop(source, /** @type {(item: any, context: any) => unknown} */ (mapper), settings)
+      : /** @type {StartsCalls} */ (mapper)[startCall](source, settings)
+  return form === FLATTEN ? (source) => new FlatRun(start(source), settings) : start
 }
 
 /** One call: nothing has started yet, and its results can be asked for once. */
 class ParallelMap {
   #source
   #start
-  /** @type {import('./outcome.js').Run<any> | undefined} */
+  /** @type {Run | undefined} */
   #run
   /** Left before it started. @type {Promise<void> | undefined} */
   #closing
   #consumption
 
   /**
-   * @param {import('./source.js').Source} source
-   * @param {() => import('./outcome.js').Run<any>} start
+   * @param {Source} source
+   * @param {(source: Source) => Run} start
+   * @param {Function} maker the public function that made it
    */
-  constructor(source, start) {
+  constructor(source, start, maker) {
     this.#source = source
     this.#start = start
-    this.#consumption = watchConsumption(this, parallelMap)
+    this.#consumption = watchConsumption(this, maker)
+  }
+
+  /**
+   * @param {unknown} mapper
+   * @param {unknown} [options]
+   */
+  map(mapper, options) {
+    return this.#stage(starter(mapper, options, 0), this.map)
+  }
+
+  /**
+   * @param {unknown} mapper
+   * @param {unknown} [options]
+   */
+  filter(mapper, options) {
+    return this.#stage(starter(mapper, options, FILTER), this.filter)
+  }
+
+  /**
+   * @param {unknown} mapper
+   * @param {unknown} [options]
+   */
+  flatMap(mapper, options) {
+    return this.#stage(starter(mapper, options, FLATTEN), this.flatMap)
+  }
+
+  /** @param {unknown} size */
+  batch(size) {
+    const settings = batchSettings(size)
+    return this.#stage((source) => new BatchRun(source, settings), this.batch)
+  }
+
+  /** @param {unknown} count */
+  take(count) {
+    const most = resultCount(count)
+    return this.#stage((source) => new TakeRun(source, most), this.take)
+  }
+
+  /** @param {unknown} count */
+  drop(count) {
+    const least = resultCount(count)
+    return this.#stage((source) => new DropRun(source, least), this.drop)
+  }
+
+  toReadable() {
+    this.#consume()
+    return readableOf(
+      () => this.#started(),
+      () => this.#leave(),
+    )
   }
 
   [Symbol.asyncIterator]() {
@@ -91,13 +170,35 @@ class ParallelMap {
 
   /** @returns {Promise<void>} */
   get finished() {
-    if (this.#run !== undefined) return this.#run.finished
+    // What is before this stage ends after it: it is asked when this one has.
+    if (this.#run !== undefined) return this.#run.finished.then(() => this.#source.finished)
     return this.#closing === undefined ? Promise.resolve() : this.#closing.catch(ignore)
   }
 
   async [Symbol.asyncDispose]() {
     this.#consumption.settle()
     await this.#leave()
+  }
+
+  /** The results as a source, for the stage that consumes them. */
+  [asSource]() {
+    this.#consume()
+    const call = this
+    return new RunSource({
+      started: () => call.#started(),
+      leave: () => call.#leave(),
+      get finished() {
+        return call.finished
+      },
+    })
+  }
+
+  /**
+   * @param {(source: Source) => Run} start
+   * @param {Function} maker
+   */
+  #stage(start, maker) {
+    return new ParallelMap(this[asSource](), start, maker)
   }
 
   #consume() {
@@ -109,9 +210,9 @@ class ParallelMap {
     this.#consumption.settle()
   }
 
-  /** @returns {import('./outcome.js').Run<any> | undefined} undefined: it was left before it started */
+  /** @returns {Run | undefined} undefined: it was left before it started */
   #started() {
-    if (this.#run === undefined && this.#closing === undefined) this.#run = this.#start()
+    if (this.#run === undefined && this.#closing === undefined) this.#run = this.#start(this.#source)
     return this.#run
   }
 
@@ -130,7 +231,7 @@ class ParallelMap {
    */
   #drain(each) {
     this.#consume()
-    const run = /** @type {import('./outcome.js').Run<any>} */ (this.#started())
+    const run = /** @type {Run} */ (this.#started())
     let stopped = false
     let index = 0
     const hand = (/** @type {any} */ result) => {
@@ -172,7 +273,7 @@ class ResultIterator {
   #leave
 
   /**
-   * @param {() => import('./outcome.js').Run<any> | undefined} started
+   * @param {() => Run | undefined} started
    * @param {() => Promise<unknown>} leave
    */
   constructor(started, leave) {
@@ -206,6 +307,8 @@ Object.setPrototypeOf(
   Object.getPrototypeOf(Object.getPrototypeOf(Object.getPrototypeOf((async function* () {})()))),
 )
 
-/** @typedef {{ [startCall](source: import('./source.js').Source, settings: Readonly<import('./options.js').CallSettings>): import('./outcome.js').Run<any> }} StartsCalls */
+/** @typedef {import('./outcome.js').Run<any>} Run */
+/** @typedef {import('./source.js').Source} Source */
+/** @typedef {{ [startCall](source: Source, settings: Readonly<import('./options.js').CallSettings>): Run }} StartsCalls */
 
 function ignore() {}

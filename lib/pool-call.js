@@ -1,7 +1,9 @@
 // One call on a pool: pulls the source on credit, encodes items into chunks, and serves results from a local buffer.
 // The engine (Rust) decides everything that concerns more than one item: order, window, who runs what.
 
-import { SKIPPED, VALUE } from './batch-reader.js'
+import { ERROR, SKIPPED, VALUE } from './batch-reader.js'
+import { FILTER, FLATTEN } from './chunk-flags.js'
+import { notIterable } from './collected.js'
 import { ItemWriter } from './item-writer.js'
 import { fulfilled, ItemErrors, rejected } from './outcome.js'
 import { PoolResults } from './pool-results.js'
@@ -36,6 +38,8 @@ export class PoolCall {
   /** Items that are promises wait here for their values. */
   #promised = new PromisedItems(() => this.#onPromised())
   #pulled = 0
+  /** What `filter()` yields, by index: the items themselves, not copies. @type {Map<number, unknown>} */
+  #kept = new Map()
   /** Items that were taken by the consumer, or that yield nothing. */
   #taken = 0
   /** Of those, what the engine has not been told. */
@@ -69,7 +73,7 @@ export class PoolCall {
     this.#source = source
     this.#settings = settings
     this.#writer = new ItemWriter(core.encoder)
-    this.#results = new PoolResults(core, settings.settled)
+    this.#results = new PoolResults(core, settings.settled || settings.form !== 0)
     const { signal, preserveOrder, maxBytes, chunkSize } = settings
     const concurrency = Math.min(settings.concurrency ?? core.capacity, core.capacity)
     this.id = core.native.open(
@@ -119,6 +123,7 @@ export class PoolCall {
   /** @param {(error: unknown) => void} fn */
   onStop(fn) {
     this.#tellStop = fn
+    if (this.#stopsOnError || this.#settings.settled) this.#source.onStop(fn)
     if (this.#stop !== undefined) fn(this.#stop.error)
   }
 
@@ -231,7 +236,7 @@ export class PoolCall {
     while (this.#phase === ACTIVE && results.take()) {
       this.#taken++
       this.#untold++
-      const { kind, value } = results
+      const { kind, value } = this.#formed()
       if (kind === VALUE) {
         this.value = this.#settings.settled ? fulfilled(value, results.index) : value
         return true
@@ -251,6 +256,24 @@ export class PoolCall {
       this.#close()
     }
     return false
+  }
+
+  /** What the outcome that was taken last is for the consumer. */
+  #formed() {
+    const results = this.#results
+    const { form } = this.#settings
+    if (form === FILTER) {
+      const item = this.#kept.get(results.index)
+      this.#kept.delete(results.index)
+      if (results.kind === VALUE) {
+        if (results.value) results.value = item
+        else results.kind = SKIPPED
+      }
+    } else if (form === FLATTEN && results.kind === VALUE && !Array.isArray(results.value)) {
+      results.kind = ERROR
+      results.value = notIterable(results.value)
+    }
+    return results
   }
 
   /** Pull the source as far as there is credit, and send what is due. */
@@ -340,13 +363,18 @@ export class PoolCall {
     }
     this.#credit--
     this.#creditBytes -= this.#writer.bytes - before
+    if (this.#settings.form === FILTER) this.#kept.set(this.#writtenIndex, item)
     if (this.#writer.count >= this.#chunkItems || this.#writer.bytes >= CHUNK_BYTES) this.#flush()
+  }
+
+  /** Index of the item that is written now: all items before it were, and promises behind it were not. */
+  get #writtenIndex() {
+    return this.#pulled - this.#promised.count - 1
   }
 
   /** @param {unknown} error of an item that cannot leave */
   #reject(error) {
-    // Its index: all items before it were written, and promises behind it were not.
-    this.#results.rejectedBefore.set(this.#pulled - this.#promised.count - 1, error)
+    this.#results.rejectedBefore.set(this.#writtenIndex, error)
     this.#credit--
     this.#writer.writeRejected()
     if (this.#writer.count >= this.#chunkItems) this.#flush()
@@ -370,7 +398,7 @@ export class PoolCall {
     if (writer.count === 0) return
     const { sizes, rows, text } = writer
     const [items, bytes] = this.#forget()
-    this.#core.native.submit(this.id, sizes, rows, text, 0, items, bytes, this.#gauge)
+    this.#core.native.submit(this.id, sizes, rows, text, this.#settings.form, items, bytes, this.#gauge)
     writer.clear()
     this.#readGauge()
   }
@@ -414,6 +442,7 @@ export class PoolCall {
     this.#settings.signal?.removeEventListener('abort', this.#onAbort)
     this.#results.clear()
     this.#promised.clear()
+    this.#kept.clear()
   }
 
   /** @param {unknown} error */

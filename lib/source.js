@@ -5,6 +5,9 @@
 import { isAnyArrayBuffer } from 'node:util/types'
 import { invalidArgType } from './errors.js'
 
+/** The method of what knows a better way than being iterated: `[asSource]() → Source`. */
+export const asSource = Symbol('millrace.asSource')
+
 /** What `pull()` found: the next item, in `value` and `index`. */
 export const ITEM = 0
 /** Not yet: `ready` settles (it never rejects) when it is worth pulling again. */
@@ -27,7 +30,10 @@ export function openSource(source) {
   if (source === null || source instanceof String) throw invalidArgType('source', EXPECTED, source)
   if (ArrayBuffer.isView(source) || isAnyArrayBuffer(source)) throw invalidArgType('source', EXPECTED, source)
   if (Array.isArray(source) && source[Symbol.iterator] === ARRAY_ITERATOR) return new ArraySource(source)
-  const iterable = /** @type {Iterable<unknown> & AsyncIterable<unknown> & ReadableStream} */ (source)
+  const iterable = /** @type {Iterable<unknown> & AsyncIterable<unknown> & ReadableStream & { [asSource]?(): Source }} */ (
+    source
+  )
+  if (typeof iterable[asSource] === 'function') return iterable[asSource]()
   if (typeof iterable.getReader === 'function') return new AsyncSource(new WebStream(iterable))
   if (typeof iterable[Symbol.asyncIterator] === 'function') return new AsyncSource(iterable)
   if (typeof iterable[Symbol.iterator] === 'function') return new SyncSource(iterable)
@@ -68,6 +74,17 @@ export class Source {
   /** @returns {number} ITEM, PENDING, DONE or FAILED */
   pull() {
     return DONE
+  }
+
+  /**
+   * `fn` is called the moment that an error is known with which this source will fail, before it does.
+   * @param {(error: unknown) => void} _fn
+   */
+  onStop(_fn) {}
+
+  /** Settles when nothing runs any more for what it has yielded. Never rejects. Look when it has ended or is closed. */
+  get finished() {
+    return SETTLED
   }
 
   /**

@@ -3,7 +3,7 @@
 // claimed, so that the parent always knows which item ran.
 
 import { deserialize } from 'node:v8'
-import { COLLECTED, FIXED_INDEX, TRUTH_ONLY } from './chunk-flags.js'
+import { FILTER, FIXED_INDEX, FLATTEN } from './chunk-flags.js'
 import { Decoder } from './codec.js'
 import { collected } from './collected.js'
 import { CallSignal, Context } from './context.js'
@@ -269,7 +269,7 @@ class Worker {
     try {
       const value = this.#decoder.decode(row, row + sizes[2 * item], text)
       let result = run(value, new Context(flags & FIXED_INDEX ? 0 : chunk.firstIndex + item, signal))
-      if (flags & COLLECTED) result = collected(result, signal)
+      if (flags & FLATTEN) result = collected(result, signal)
       if (
         typeof result === 'object' &&
         result !== null &&
@@ -290,8 +290,8 @@ class Worker {
    * @param {unknown} result
    */
   #publish({ cell, flags }, item, result) {
-    if (result === skip || (flags & TRUTH_ONLY && !result)) this.#port.skipped(cell, item)
-    else this.#port.value(cell, item, flags & TRUTH_ONLY ? true : result)
+    if (result === skip || (flags & FILTER && !result)) this.#port.skipped(cell, item)
+    else this.#port.value(cell, item, flags & FILTER ? true : result)
   }
 
   /** While a promise is awaited, what was published before it should be seen, and an abort be heard. */

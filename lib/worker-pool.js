@@ -253,4 +253,5 @@ const ONE_RUN = Object.freeze({
   signal: undefined,
   stopOnError: true,
   settled: false,
+  form: 0,
 })

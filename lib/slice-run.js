@@ -1,0 +1,59 @@
+// `take()` and `drop()`: the first results, or all but those.
+
+import { SourceRun } from './source-run.js'
+
+export class TakeRun extends SourceRun {
+  #left
+
+  /**
+   * @param {import('./source.js').Source} source
+   * @param {number} count
+   */
+  constructor(source, count) {
+    super(source)
+    this.#left = count
+  }
+
+  /** @override */
+  offer() {
+    if (this.#left === 0) this.enough()
+    return super.offer(false)
+  }
+
+  /**
+   * @override
+   * @param {any} item
+   */
+  accept(item) {
+    this.value = item
+    // At once, not when somebody asks for more: what is not wanted should not start.
+    if (--this.#left === 0) this.enough()
+    return true
+  }
+}
+
+export class DropRun extends SourceRun {
+  #left
+
+  /**
+   * @param {import('./source.js').Source} source
+   * @param {number} count
+   */
+  constructor(source, count) {
+    super(source)
+    this.#left = count
+  }
+
+  /**
+   * @override
+   * @param {any} item
+   */
+  accept(item) {
+    if (this.#left > 0) {
+      this.#left--
+      return false
+    }
+    this.value = item
+    return true
+  }
+}
