@@ -1,0 +1,43 @@
+// Every file in examples/ runs as it stands there, and says what it should.
+
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, test } from 'node:test'
+import { root } from '../scripts/root.js'
+
+const folder = join(root, 'examples')
+
+/** What each prints, from the first line to the last. */
+const EXAMPLES = {
+  'abort.js': /^20 results, then: that is enough\nnothing of it runs any more\n$/,
+  'cpu-map.js':
+    /^1229 primes below 10000\n9592 primes below 100000\n17984 primes below 200000\n5133 primes below 50000\n2262 primes below 20000\n$/,
+  'fetch-many.js': /^45 of 50 users, from user 1 to user 49\n$/,
+  'pages-in-batches.js': /^(wrote 50 records\n){4}wrote 30 records\n230 records in all\n$/,
+  'settled.js':
+    /^line 1: 1\nline 2: 2\nline 3: SyntaxError\nline 4: 4\nline 5: WorkerCrashError\nline 6: 6\n$/,
+  'stream-pipeline.js': /^[0-9a-f]{16} {2}\/\/ A stage of a Node pipeline[\s\S]*\n[0-9a-f]{16} {2}await pool\.close\(\)\n$/,
+  'sum-of-squares.js': /^1² \+ … \+ 1000000² = 333333833333500000, as the formula says\n$/,
+}
+/** Task files of others, and those with a test of their own. */
+const NOT_HERE = ['parse-file.js', 'parse-node-modules.js']
+
+test('every example is run', () => {
+  assert.deepEqual(readdirSync(folder).sort(), [...Object.keys(EXAMPLES), ...NOT_HERE].sort())
+})
+
+describe('examples', () => {
+  for (const [name, expected] of Object.entries(EXAMPLES)) {
+    test(name, () => {
+      const { status, stdout, stderr } = spawnSync(process.execPath, [join(folder, name)], {
+        encoding: 'utf8',
+        timeout: 60_000,
+      })
+      assert.equal(stderr, '')
+      assert.equal(status, 0)
+      assert.match(stdout, expected)
+    })
+  }
+})
