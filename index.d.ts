@@ -76,10 +76,17 @@ export interface BatchOptions {
 
 /**
  * `parallelMap` as a stage of Node streams: a Duplex, in object mode on both sides, that maps what is written to it.
- * Back-pressure, errors and aborts work in both directions, as in any stream: what is destroyed cancels the work, an
- * error of an item destroys the stream with it.
+ * Back-pressure, errors and aborts work in both directions, as in any stream. Nothing starts before the first write.
  *
- * A result of `null` cannot travel in a stream: it is a `TypeError` (ERR_INVALID_ARG_TYPE) that destroys it.
+ * A write is called back when its chunk is taken into the window; at its end the stream delivers what still runs. What
+ * destroys the stream cancels the work as `break` does, an aborted `signal` as that does (the error is `signal.reason`
+ * itself); `'close'` waits for no mapper. The pool stays open.
+ *
+ * An error of an item (with `stopOnError: false` the `AggregateError`) destroys the stream with it, after the results
+ * before it were pushed; those that nobody has read by then are lost, as in every Transform. What is falsy would be no
+ * error in a stream: it is the `cause` of a {@link FalsyValueError}. A result of `null` would be the end: it is a
+ * `TypeError` (ERR_INVALID_ARG_TYPE) that destroys the stream. `undefined` is carried (a Transform after it drops it,
+ * though), and {@link skip} gives nothing.
  *
  * @param mapper a pool, a function or a native operation, as for {@link parallelMap}.
  * @throws {TypeError} ERR_INVALID_ARG_TYPE: an argument or option of the wrong type, or an unknown option.
@@ -304,8 +311,8 @@ export interface ParallelMap<Result> extends AsyncIterable<Result> {
    */
   batch(size: number | BatchOptions): ParallelMap<Result[]>
   /**
-   * Yield the first `count` results, then cancel as `break` does, without waiting to be asked for more. 0 or a positive
-   * integer; with 0 nothing starts.
+   * Yield the first `count` results, then cancel as `break` does, without waiting to be asked for more. 0, a positive
+   * integer or `Infinity`; with 0 nothing starts.
    * @throws {ConsumedError} ERR_CONSUMED: consumed already.
    * @throws {TypeError} ERR_INVALID_ARG_TYPE, and RangeError ERR_OUT_OF_RANGE: `count`.
    * @example
@@ -320,7 +327,7 @@ export interface ParallelMap<Result> extends AsyncIterable<Result> {
    */
   take(count: number): ParallelMap<Result>
   /**
-   * Leave out the first `count` results. 0 or a positive integer.
+   * Leave out the first `count` results. 0, a positive integer or `Infinity`.
    * @throws {ConsumedError} ERR_CONSUMED: consumed already.
    * @throws {TypeError} ERR_INVALID_ARG_TYPE, and RangeError ERR_OUT_OF_RANGE: `count`.
    * @example
@@ -332,9 +339,11 @@ export interface ParallelMap<Result> extends AsyncIterable<Result> {
    */
   drop(count: number): ParallelMap<Result>
   /**
-   * The results as a Node `Readable` in object mode. It pulls as it is read; destroying it cancels the call, and an
-   * error of the call destroys it. A result of `null` is a `TypeError` (ERR_INVALID_ARG_TYPE) that destroys it: streams
-   * take it for their end. For a web stream use `ReadableStream.from(results)`.
+   * The results as a Node `Readable` in object mode. It pulls as it is read; destroying it cancels the call, and
+   * `'close'` comes when the source is closed. An error of the call destroys it, after the results before it were
+   * pushed; those that nobody has read by then are lost, as in every Readable. What is falsy would be no error in a
+   * stream: it is the `cause` of a {@link FalsyValueError}. A result of `null` would be the end: it is a `TypeError`
+   * (ERR_INVALID_ARG_TYPE) that destroys the stream. For a web stream use `ReadableStream.from(results)`.
    * @throws {ConsumedError} ERR_CONSUMED: consumed already.
    * @example
    * ```js
@@ -404,15 +413,21 @@ export const skip: Skip
 export type Skip = symbol & { readonly [skipBrand]: true }
 
 /**
- * Make a pool of worker processes that run one task file. Processes start with the first work (or `ready()`), are
- * replaced when they die, and do not keep the program alive while they are idle.
+ * Make a pool of worker processes that run one task: a file, or a function. Processes start with the first work (or
+ * `ready()`), are replaced when they die, and do not keep the program alive while they are idle.
  *
- * The task file exports the mapper: `export default async function (item, { index, attempt, signal, skip }) { … }`, or
+ * A task file exports the mapper: `export default async function (item, { index, attempt, signal, skip }) { … }`, or
  * `module.exports = fn` in CommonJS; and, if it wants, `setup(setupData)` and `teardown()`, which run once per process.
+ * It may be TypeScript where Node strips types, or where the program was started with a loader (`node --import tsx`).
  * Items and results are copied as `v8.serialize` does it, and errors keep class, stack, cause and properties.
  *
- * @param task a file URL, or a path, relative to `cwd`.
- * @throws {TypeError} ERR_INVALID_ARG_TYPE: an argument or option of the wrong type, or an unknown option.
+ * The types of items and results are those of the mapper in the module that is named; of another export, with its name
+ * here and in the options: `workerPool<typeof import('./tasks.js'), 'resize'>(url, { exportName: 'resize' })`. Or they
+ * are given, `workerPool<Item, Result>(url)`, or left open.
+ *
+ * @param task a file URL, or a path, relative to `cwd`; or a function.
+ * @throws {TypeError} ERR_INVALID_ARG_TYPE: an argument or option of the wrong type, or an unknown option; or a function
+ *   that cannot be sent.
  * @throws {RangeError} ERR_OUT_OF_RANGE: an option out of its range.
  * @throws {WorkerStartError} ERR_WORKER_START: called at the top of the task file itself (see {@link isWorker}).
  * @example
@@ -423,11 +438,62 @@ export type Skip = symbol & { readonly [skipBrand]: true }
  * for await (const result of parallelMap([1, 2, 3], pool)) console.log(result)
  * await pool.close()
  * ```
+ * @example
+ * ```ts
+ * import { workerPool } from 'millrace'
+ *
+ * const pool = workerPool<typeof import('./double.js')>(new URL('./double.js', import.meta.url))
+ * const doubled: number = await pool.run(21)
+ * await pool.close()
+ * ```
  */
-export function workerPool<Item = any, Result = any>(
+export function workerPool(task: string | URL, options?: WorkerPoolOptions): WorkerPool<any, any>
+export function workerPool<Module extends TaskModule<'default'>>(
   task: string | URL,
-  options?: WorkerPoolOptions,
+  options?: WorkerPoolOptions & { exportName?: 'default' | undefined },
+): TaskPool<Module, 'default'>
+export function workerPool<Module extends TaskModule<Name>, Name extends string>(
+  task: string | URL,
+  options: WorkerPoolOptions & { exportName: Name },
+): TaskPool<Module, Name>
+export function workerPool<Item, Result>(
+  task: string | URL,
+  ...options: ItemOptions<Item, Result>
 ): WorkerPool<Item, Result>
+/**
+ * Send a function to the processes by its source, where a file of its own would be too much. It sees nothing from
+ * outside itself, no variables and no imports: it gets its item and context, Node's globals, `import()` and `require`,
+ * which look from `cwd`. A variable that it misses is a `ReferenceError` of the item that says so.
+ *
+ * Not every function has a source that stands by itself: native and bound functions, methods in short form, classes, and
+ * functions that a coverage tool has changed are refused at once.
+ * @example
+ * ```js
+ * import { parallelMap, workerPool } from 'millrace'
+ *
+ * const pool = workerPool((number) => number ** 2, { size: 2 })
+ * console.log(await parallelMap([1, 2, 3], pool).toArray()) // [1, 4, 9]
+ * await pool.close()
+ * ```
+ */
+export function workerPool<Item, Result>(
+  fn: (item: Item, context: Context) => Result,
+  options?: Omit<WorkerPoolOptions, 'exportName' | 'setupData'>,
+): WorkerPool<Item, Mapped<Result>>
+
+/** What `typeof import('./task.js')` of a task file may be: it exports a mapper by that name. */
+export type TaskModule<Name extends string = 'default'> =
+  | { readonly [Key in Name]: TaskFunction }
+  // CommonJS: `module.exports`, and the `exports.default` of files that were compiled from ESM.
+  | { readonly default: { readonly [Key in Name]: TaskFunction } }
+  | ('default' extends Name ? TaskFunction : never)
+
+/** The pool of a task file, by the types of the mapper that it exports. */
+export type TaskPool<Module, Name extends string = 'default'> = 0 extends 1 & Module
+  ? WorkerPool<any, any>
+  : TaskExport<Module, Name> extends (item: infer Item, context: Context) => infer Result
+    ? WorkerPool<Item, Mapped<Result>>
+    : never
 
 /** Options of {@link workerPool}. Unknown names are a `TypeError`. */
 export interface WorkerPoolOptions {
@@ -451,16 +517,16 @@ export interface WorkerPoolOptions {
    * @default process.cwd(), as it is when the pool is made
    */
   cwd?: string | URL | undefined
-  /** Handed to the task file's `setup()`, copied as items are. */
+  /** Handed to the task file's `setup()`, copied as items are. A `TypeError` with a function, which has no `setup()`. */
   setupData?: unknown
   /**
-   * The export that is the mapper.
+   * The export of the task file that is the mapper. A `TypeError` with a function.
    * @default 'default'
    */
   exportName?: string | undefined
   /**
    * A name for messages and process lists.
-   * @default the name of the task file
+   * @default the name of the task file; that of the function, or 'function'
    */
   label?: string | undefined
 }
@@ -636,15 +702,55 @@ export type Mapped<Result> = Exclude<Awaited<Result>, Skip>
 /** What the mapper of `flatMap()` may return: values in any form that can be iterated, or {@link skip}. */
 export type FlatMapped = Many | PromiseLike<Many>
 
-/** What is iterated of what such a mapper returns. */
-export type Flattened<Returned> =
-  Mapped<Returned> extends infer Values
+/** What is iterated of what such a mapper returns. Of one without types, anything. */
+export type Flattened<Returned> = 0 extends 1 & Returned
+  ? any
+  : Mapped<Returned> extends infer Values
     ? Values extends Iterable<infer Value> | AsyncIterable<infer Value>
       ? Awaited<Value>
       : never
     : never
 
 type Many = ((Iterable<unknown> | AsyncIterable<unknown>) & NotText) | Skip
+
+/** Any mapper, whatever its item. */
+type TaskFunction = (item: never, context: Context) => unknown
+
+/** The export of a module that a worker takes, found in the same order. */
+type TaskExport<Module, Name extends string> = Module extends TaskFunction
+  ? Module
+  : Module extends { readonly [Key in Name]: infer Fn extends TaskFunction }
+    ? Fn
+    : Module extends { readonly default: { readonly [Key in Name]: infer Fn extends TaskFunction } }
+      ? Fn
+      : never
+
+/**
+ * The options of a pool with the types of items and results. Refuses what was meant as a module and the name of its
+ * export, but is none: objects in, one literal string out, and an `exportName`.
+ */
+type ItemOptions<Item, Result> =
+  IsLiteral<Result> extends true
+    ? Item extends { readonly [Key in Result & string]: (...args: never) => unknown }
+      ? [options: WorkerPoolOptions & { exportName: NoMapper<Result & string> }]
+      : Item extends object
+        ? [options?: WorkerPoolOptions & { exportName?: NoMapper<Result & string> | undefined }]
+        : [options?: WorkerPoolOptions]
+    : [options?: WorkerPoolOptions]
+
+/** What the compiler says instead of an export's name. */
+type NoMapper<Name extends string> = `the module exports no mapper ${Name}`
+
+/** Whether it is the type of one string, like 'done': not of several, or of every string, or anything else. */
+type IsLiteral<Text, Each = Text> = [Text] extends [never]
+  ? false
+  : Each extends string
+    ? [Text] extends [Each]
+      ? string extends Text
+        ? false
+        : true
+      : false
+    : false
 
 /** Strings and binary data are iterable, but by character or byte, which is never what was meant. */
 interface NotText {

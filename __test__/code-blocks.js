@@ -1,4 +1,5 @@
-// The code in our Markdown, as files that run. Every ```js block (```cjs for CommonJS) is a file of its own.
+// The code in our Markdown, as files that run. Every ```js block (```cjs for CommonJS, ```ts for TypeScript) is a file of
+// its own.
 // - A block whose first line is `// name.js` (more may follow: `// name.js: the mapper`) gets that name, so that
 //   other blocks of the page can load it.
 // - An HTML comment <!-- js … --> right before a block is code that readers do not need to see: it is put in front
@@ -25,11 +26,12 @@ export function codeBlocks(markdown) {
 }
 
 function nameOf(code) {
-  return /^\/\/ ([\w-]+\.[cm]?js)\b/.exec(code)?.[1]
+  return /^\/\/ ([\w-]+\.[cm]?[jt]s)\b/.exec(code)?.[1]
 }
 
 const BLOCK = /^(?:<!-- js\n(?<hidden>[\s\S]*?)-->|```(?<language>\w*)\n(?<shown>[\s\S]*?)```)$/gm
 const EXTENSIONS = new Map([
   ['js', 'js'],
   ['cjs', 'cjs'],
+  ['ts', 'ts'],
 ])

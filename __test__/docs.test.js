@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
 import { root } from '../scripts/root.js'
 import { codeBlocks } from './code-blocks.js'
+import { flagsFor } from './typescript.js'
 
 // Inside the package, so that `import 'millrace'` finds it by its own name.
 mkdirSync(join(root, 'target'), { recursive: true })
@@ -15,7 +16,20 @@ const folder = mkdtempSync(join(root, 'target/docs-'))
 after(() => rmSync(folder, { recursive: true, force: true }))
 
 // The task file that examples in doc comments refer to: a comment is too short for two files.
-const TASK = 'export default (number) => number * 2\n'
+const TASK = '/** @param {number} number */\nexport default (number) => number * 2\n'
+const STRICT = [
+  '--ignoreConfig',
+  '--noEmit',
+  '--strict',
+  '--allowJs',
+  '--module',
+  'nodenext',
+  '--target',
+  'es2023',
+  '--types',
+  'node',
+  '--allowImportingTsExtensions',
+]
 const COMMENT_MARGIN = /^ +\* ?/gm
 
 const documents = readdirSync(join(root, 'docs')).filter((name) => name.endsWith('.md'))
@@ -30,13 +44,24 @@ for (const page of ['README.md', 'index.d.ts', ...documents.map((name) => `docs/
   describe(page, () => {
     for (const { name, line } of blocks) {
       test(`line ${line}: ${name}`, () => {
-        const { status, signal, stderr } = spawnSync(process.execPath, [name], {
+        const { status, signal, stderr } = spawnSync(process.execPath, [...flagsFor(name), name], {
           cwd: place,
           encoding: 'utf8',
           timeout: 60_000,
         })
         assert.equal(status, 0, `${page}:${line} ended with ${signal ?? status}\n${stderr}`)
         assert.equal(stderr, '', `${page}:${line} warns`)
+      })
+    }
+    const typed = blocks.map(({ name }) => name).filter((name) => name.endsWith('.ts'))
+    if (typed.length > 0) {
+      test('TypeScript has no wrong types', () => {
+        const compiler = join(root, 'node_modules/typescript/bin/tsc')
+        const { status, stdout } = spawnSync(process.execPath, [compiler, ...STRICT, ...typed], {
+          cwd: place,
+          encoding: 'utf8',
+        })
+        assert.equal(status, 0, stdout)
       })
     }
   })

@@ -6,6 +6,7 @@ import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { root } from '../scripts/root.js'
+import { flagsFor } from './typescript.js'
 
 const folder = join(root, 'examples')
 
@@ -18,11 +19,13 @@ const EXAMPLES = {
   'pages-in-batches.js': /^(wrote 50 records\n){4}wrote 30 records\n230 records in all\n$/,
   'settled.js':
     /^line 1: 1\nline 2: 2\nline 3: SyntaxError\nline 4: 4\nline 5: WorkerCrashError\nline 6: 6\n$/,
-  'stream-pipeline.js': /^[0-9a-f]{16} {2}\/\/ A stage of a Node pipeline[\s\S]*\n[0-9a-f]{16} {2}await pool\.close\(\)\n$/,
+  'stream-pipeline.js':
+    /^[0-9a-f]{16} {2}\/\/ A stage of a Node pipeline[\s\S]*\n[0-9a-f]{16} {2}await pool\.close\(\)\n$/,
   'sum-of-squares.js': /^1² \+ … \+ 1000000² = 333333833333500000, as the formula says\n$/,
+  'typescript.ts': /^4 words, the longest is STITCH\n2 words, the longest is SAVES\nrejected\n$/,
 }
 /** Task files of others, and those with a test of their own. */
-const NOT_HERE = ['parse-file.js', 'parse-node-modules.js']
+const NOT_HERE = ['parse-file.js', 'parse-node-modules.js', 'word-count.ts']
 
 test('every example is run', () => {
   assert.deepEqual(readdirSync(folder).sort(), [...Object.keys(EXAMPLES), ...NOT_HERE].sort())
@@ -31,10 +34,14 @@ test('every example is run', () => {
 describe('examples', () => {
   for (const [name, expected] of Object.entries(EXAMPLES)) {
     test(name, () => {
-      const { status, stdout, stderr } = spawnSync(process.execPath, [join(folder, name)], {
-        encoding: 'utf8',
-        timeout: 60_000,
-      })
+      const { status, stdout, stderr } = spawnSync(
+        process.execPath,
+        [...flagsFor(name), join(folder, name)],
+        {
+          encoding: 'utf8',
+          timeout: 60_000,
+        },
+      )
       assert.equal(stderr, '')
       assert.equal(status, 0)
       assert.match(stdout, expected)

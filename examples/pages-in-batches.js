@@ -28,9 +28,9 @@ async function insert(rows) {
   return rows.length
 }
 
-await batch(records(), 50)
-  .map(insert, { concurrency: 2 })
-  .forEach((count) => console.log(`wrote ${count} records`))
+for await (const count of batch(records(), 50).map(insert, { concurrency: 2 })) {
+  console.log(`wrote ${count} records`)
+}
 console.log(`${table.size} records in all`)
 server.close()
 server.closeAllConnections()

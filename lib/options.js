@@ -5,6 +5,7 @@ import path from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { invalidArgType, outOfRange, unknownOption } from './errors.js'
 import { startCall } from './outcome.js'
+import { shippedFunction } from './shipped-function.js'
 
 /**
  * @typedef {object} CallSettings
@@ -28,7 +29,7 @@ import { startCall } from './outcome.js'
 
 /**
  * @typedef {object} PoolSettings
- * @property {{ url: string, path: string }} task the task file, both ways
+ * @property {TaskFile | import('./shipped-script.js').ShippedFunction} task
  * @property {number | undefined} size undefined: what the machine offers, which the pool asks the system for
  * @property {Readonly<Record<string, string>>} env the whole environment of a worker
  * @property {readonly string[]} execArgv
@@ -36,6 +37,11 @@ import { startCall } from './outcome.js'
  * @property {unknown} setupData
  * @property {string} exportName
  * @property {string} label
+ */
+
+/**
+ * Where a task file is, both ways.
+ * @typedef {Readonly<{ url: string, path: string }>} TaskFile
  */
 
 /**
@@ -119,16 +125,16 @@ export function resultCount(count) {
 export function workerPoolSettings(task, options) {
   const given = optionsObject(options, POOL_OPTIONS) ?? {}
   const cwd = directory(given)
-  const file = taskFile(task, cwd)
+  const checked = typeof task === 'function' ? functionTask(task, given) : taskFile(task, cwd)
   return Object.freeze({
-    task: file,
+    task: checked,
     size: positiveInteger(given, 'size', undefined),
     env: environment(given),
     execArgv: execArgv(given),
     cwd,
     setupData: given.setupData,
     exportName: text(given, 'exportName', 'default'),
-    label: text(given, 'label', path.basename(file.path)),
+    label: text(given, 'label', 'path' in checked ? path.basename(checked.path) : checked.name || 'function'),
   })
 }
 
@@ -307,11 +313,30 @@ function abortSignal(given) {
 }
 
 /**
+ * @param {Function} task
+ * @param {Record<string, unknown>} given
+ */
+function functionTask(task, given) {
+  if (given.exportName !== undefined) {
+    throw invalidArgType('exportName', 'no exportName: the task is a function, not a file', given.exportName)
+  }
+  if (given.setupData !== undefined) {
+    throw invalidArgType(
+      'setupData',
+      'no setupData: the task is a function, which has no setup() (a task file has)',
+      given.setupData,
+    )
+  }
+  return shippedFunction(task)
+}
+
+/**
  * @param {unknown} task
  * @param {string} cwd
+ * @returns {TaskFile}
  */
 function taskFile(task, cwd) {
-  const expected = 'a file URL or the path of a file'
+  const expected = 'a file URL, the path of a file or a function'
   if (typeof task === 'string' && task !== '' && !task.startsWith('file:')) {
     const file = path.resolve(cwd, task)
     return Object.freeze({ url: pathToFileURL(file).href, path: file })

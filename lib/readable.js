@@ -32,7 +32,7 @@ class ResultReadable extends Readable {
 
   /** @override */
   _read() {
-    this.#results.push()
+    this.#results.read()
   }
 
   /**
@@ -55,7 +55,9 @@ export class PushedResults {
   #run
   /** A `next()` has not been answered yet: there is never a second one. */
   #asked = false
-  /** The loop below is at work: who reads in a 'data' listener comes back to it. */
+  /** The stream has room. */
+  #wanted = false
+  /** The loop of `#push()` is at work: who reads in a 'data' listener comes back to it. */
   #pushing = false
   #over = false
 
@@ -72,35 +74,24 @@ export class PushedResults {
     this.#signal = signal
   }
 
-  /** Destroy the stream when the signal is aborted, at once if it is. For the end of the stream's constructor. */
+  /** Destroy the stream when the signal is aborted. */
   heedSignal() {
-    if (this.#signal?.aborted) this.#onAbort()
+    // If it is already: later, because a pipeline refuses to be made of what was destroyed before.
+    if (this.#signal?.aborted) process.nextTick(this.#onAbort)
     else this.#signal?.addEventListener('abort', this.#onAbort)
   }
 
-  /** Push what the stream has room for; if there is nothing to push, what comes next. */
-  push() {
-    if (this.#asked || this.#pushing || this.#over) return
-    const stream = this.#stream
-    this.#pushing = true
-    try {
-      const run = this.#run ?? this.#start()
-      let wants = run !== undefined && stream.readableLength < stream.readableHighWaterMark
-      while (wants && run !== undefined) {
-        // Without a promise per result as long as there are any.
-        if (run.poll()) {
-          wants = this.#give(run.value)
-        } else {
-          wants = false
-          // What ran just now may have destroyed the stream.
-          if (this.#over) break
-          this.#asked = true
-          run.next().then(this.#onResult, this.#onError)
-        }
-      }
-    } finally {
-      this.#pushing = false
-    }
+  /** The stream asks for more: it does not ask again before it has got some. */
+  read() {
+    this.#wanted = true
+    this.#push()
+  }
+
+  /** There may be more now, and the stream may have room for it without having asked. */
+  proceed() {
+    const { readableLength, readableHighWaterMark } = this.#stream
+    if (readableLength < readableHighWaterMark) this.#wanted = true
+    this.#push()
   }
 
   /**
@@ -119,10 +110,35 @@ export class PushedResults {
     )
   }
 
+  /** Push as long as the stream wants more; if there is nothing to push, what comes next. */
+  #push() {
+    if (this.#asked || this.#pushing || this.#over) return
+    this.#pushing = true
+    try {
+      const run = this.#run ?? this.#start()
+      while (run !== undefined && this.#isWanted()) {
+        // Without a promise per result as long as there are any.
+        if (run.poll()) {
+          this.#give(run.value)
+        } else if (this.#isWanted()) {
+          this.#asked = true
+          run.next().then(this.#onResult, this.#onError)
+          break
+        }
+      }
+    } finally {
+      this.#pushing = false
+    }
+  }
+
+  /** What ran meanwhile may have destroyed the stream. */
+  #isWanted() {
+    return this.#wanted && !this.#over
+  }
+
   #start() {
-    const signal = this.#signal
-    // The call has to hear of an abort before the stream does: it cuts off what runs, where leaving lets that end.
-    signal?.removeEventListener('abort', this.#onAbort)
+    // From here on the call hears of an abort first and tells it: it cuts off what runs, where leaving lets that end.
+    this.#signal?.removeEventListener('abort', this.#onAbort)
     const started = this.#started
     try {
       this.#run = started()
@@ -130,7 +146,7 @@ export class PushedResults {
       this.#onError(error)
       return undefined
     }
-    signal?.addEventListener('abort', this.#onAbort)
+    this.#run?.onStop(this.#onStop)
     if (this.#run === undefined) this.#end()
     return this.#run
   }
@@ -139,14 +155,35 @@ export class PushedResults {
   #onResult = ({ done, value }) => {
     this.#asked = false
     if (this.#over) return
-    if (done) this.#end()
-    else if (this.#give(value)) this.push()
+    if (done) {
+      this.#end()
+    } else {
+      this.#give(value)
+      this.#push()
+    }
   }
 
   /** @param {unknown} error */
   #onError = (error) => {
     this.#asked = false
-    this.#stream.destroy(forStream(error))
+    this.#over = true
+    const destroy = () => this.#stream.destroy(forStream(error))
+    // That drops what is not read. Who reads as it comes has read all of it by the end of this turn.
+    if (this.#stream.readableLength > 0) setImmediate(destroy)
+    else destroy()
+  }
+
+  #onStop = () => {
+    if (this.#over) return
+    // A call tells one stop only: after that of an item it may yet be aborted.
+    if (this.#signal?.aborted) return this.#onAbort()
+    this.#signal?.addEventListener('abort', this.#onAbort)
+    // Nobody may be reading. Ask for one more, then: what was aborted answers at once, what has failed in its turn.
+    // Later, because a reader that is woken here would run in the middle of the call.
+    queueMicrotask(() => {
+      this.#wanted = true
+      this.#push()
+    })
   }
 
   #onAbort = () => {
@@ -158,16 +195,16 @@ export class PushedResults {
     this.#stream.push(null)
   }
 
-  /**
-   * @param {any} result
-   * @returns {boolean} whether the stream wants more
-   */
+  /** @param {any} result */
   #give(result) {
-    if (result !== null) return this.#stream.push(result)
-    this.#stream.destroy(
-      invalidArgType('result', 'anything but null, which a stream takes for its end', result),
-    )
-    return false
+    if (result === null) {
+      const expected = 'anything but null, which a stream takes for its end'
+      this.#stream.destroy(invalidArgType('result', expected, result))
+      return
+    }
+    // Before the push: who reads in a 'data' listener asks for more in the middle of it.
+    this.#wanted = false
+    if (this.#stream.push(result)) this.#wanted = true
   }
 }
 

@@ -48,7 +48,7 @@ class MappedStream extends Duplex {
 
   /** @override */
   _read() {
-    if (this.#begun) this.#results.push()
+    if (this.#begun) this.#results.read()
   }
 
   /**
@@ -98,7 +98,7 @@ class MappedStream extends Duplex {
   /** Work as soon as there is something to do, not only when somebody reads: as a Transform does. */
   #proceed() {
     this.#begun = true
-    this.#results.push()
+    this.#results.proceed()
   }
 }
 

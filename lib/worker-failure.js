@@ -71,9 +71,26 @@ export function startError(row, label, decode) {
   }
   const when = exit.starting ? 'before it was ready' : 'again and again, before it had finished anything'
   return new WorkerStartError(
-    `Worker ${exit.worker} of ${label} ${how(exit)} ${when}${because(details)}`,
+    `Worker ${exit.worker} of ${label} ${how(exit)} ${when}${because(details)}${typescriptHint(details.cause)}`,
     details,
   )
+}
+
+/**
+ * What to do where this Node cannot run a TypeScript file.
+ * @param {unknown} cause
+ */
+function typescriptHint(cause) {
+  if (!(cause instanceof Error) || !('code' in cause)) return ''
+  const loader =
+    'start the program with a loader (node --import tsx main.ts), whose flags the workers take over, or build the file to JavaScript'
+  if (cause.code === 'ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX') return ` (Node only strips types: ${loader})`
+  const extension = /** @type {RegExpExecArray | null} */ (
+    cause.code === 'ERR_UNKNOWN_FILE_EXTENSION' ? /"\.([cm]?ts|tsx)"/.exec(cause.message) : null
+  )?.[1]
+  if (extension === undefined) return ''
+  const stripping = extension === 'tsx' ? '' : ', use a Node that strips types (22.18 or newer, 24, 26)'
+  return ` (Node ${process.version} cannot run it: ${loader}${stripping})`
 }
 
 /** @param {Exit} exit */

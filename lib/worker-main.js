@@ -63,7 +63,7 @@ class Worker {
       this.#uncaught = { error }
     })
     process.on('exit', () => {
-      if (this.#uncaught !== undefined) this.#port.fatal(this.#uncaught.error)
+      if (this.#uncaught !== undefined) this.#port.fatal(this.#explained(this.#uncaught.error))
     })
   }
 
@@ -234,7 +234,7 @@ class Worker {
         try {
           this.#publish(chunk, item, await promise)
         } catch (error) {
-          port.error(cell, item, error)
+          port.error(cell, item, this.#explained(error))
         }
       }
       item = port.claim(cell)
@@ -279,7 +279,7 @@ class Worker {
       }
       this.#publish(chunk, item, result)
     } catch (error) {
-      this.#port.error(cell, item, error)
+      this.#port.error(cell, item, this.#explained(error))
     }
     return undefined
   }
@@ -292,6 +292,11 @@ class Worker {
   #publish({ cell, flags }, item, result) {
     if (result === skip || (flags & FILTER && !result)) this.#port.skipped(cell, item)
     else this.#port.value(cell, item, flags & FILTER ? true : result)
+  }
+
+  /** @param {unknown} error of the task */
+  #explained(error) {
+    return this.#task === undefined ? error : this.#task.explain(error)
   }
 
   /** While a promise is awaited, what was published before it should be seen, and an abort be heard. */

@@ -18,13 +18,14 @@ export { isWorker }
 export const spent = (/** @type {WorkerPool} */ pool) => WorkerPool.spent(pool)
 
 /**
- * @param {string | URL} task
+ * @param {string | URL | Function} task
  * @param {unknown} [options]
  * @returns {WorkerPool}
  */
 export function workerPool(task, options) {
   const settings = workerPoolSettings(task, options)
-  if (isWorker && samePath(settings.task.path, process.argv[1])) {
+  // A function needs no such guard: its worker loads no file, and argv[1] is nothing there.
+  if (isWorker && 'path' in settings.task && samePath(settings.task.path, process.argv[1])) {
     throw new WorkerStartError(
       `The task file ${settings.task.path} makes a pool of itself inside its own worker, which would never end: keep the pool in another file, or make it only where isWorker is false`,
     )
@@ -186,7 +187,7 @@ class WorkerPool {
 }
 
 /** @param {Readonly<import('./options.js').PoolSettings>} settings */
-function processOptions({ task, env, execArgv, cwd, setupData, exportName }) {
+function processOptions({ task, env, execArgv, cwd, setupData, exportName, label }) {
   const addon = addonPath()
   if (addon === null) throw new WorkerStartError('The native addon does not know where it was loaded from')
   return {
@@ -194,7 +195,7 @@ function processOptions({ task, env, execArgv, cwd, setupData, exportName }) {
     args: [...execArgv, BOOT_FILE, addon],
     env: Object.entries(env).flat(),
     cwd,
-    init: orderOf({ url: task.url, path: task.path, exportName, setupData }),
+    init: orderOf('path' in task ? { ...task, exportName, setupData } : { ...task, label, cwd }),
   }
 }
 

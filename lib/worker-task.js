@@ -1,18 +1,30 @@
-// Loads a worker's task file: the mapper, and `setup` and `teardown` if it has them.
+// Loads a worker's task: a file with the mapper, and `setup` and `teardown` if it has them; or a function, as source.
+
+import { createRequire } from 'node:module'
+import { extname } from 'node:path'
+import { types } from 'node:util'
+import { shippedTask } from './shipped-script.js'
 
 /**
  * What the parent tells a worker to load.
- * @typedef {object} TaskOrder
+ * @typedef {FileOrder | FunctionOrder} TaskOrder
+ */
+
+/**
+ * @typedef {object} FileOrder
  * @property {string} url of the task file
  * @property {string} path of the same
  * @property {string} exportName
  * @property {unknown} setupData
  */
 
+/** @typedef {import('./shipped-script.js').ShippedFunction & { label: string, cwd: string }} FunctionOrder */
+
 /**
  * @typedef {object} Task
  * @property {(item: any, context: any) => unknown} run
  * @property {(() => unknown) | undefined} teardown
+ * @property {(error: unknown) => unknown} explain what to report of an error that it throws
  */
 
 /**
@@ -20,16 +32,74 @@
  * @returns {Promise<Task>}
  * @throws whatever loading the file or its `setup` throws; an Error where it has no such function
  */
-export async function loadTask({ url, path, exportName, setupData }) {
+export async function loadTask(order) {
+  if ('path' in order) return fileTask(order)
+  // As in a program that `node --eval` runs: there is no file, and nothing of ours.
+  process.argv.splice(1)
+  return shippedTask(order)
+}
+
+/**
+ * @param {FileOrder} order
+ * @returns {Promise<Task>}
+ */
+async function fileTask({ url, path, exportName, setupData }) {
   // As in a program that `fork` starts: argv[1] is the file, and nothing of ours is behind it.
   process.argv.splice(1, Infinity, path)
-  const exported = await import(url)
+  const exported = await exportsOf(url, path)
   const run = exportOf(exported, exportName)
   if (typeof run !== 'function') throw new Error(missingFunction(path, exportName, exported))
   const setup = exportOf(exported, 'setup')
   if (typeof setup === 'function') await setup(setupData)
   const teardown = exportOf(exported, 'teardown')
-  return { run, teardown: typeof teardown === 'function' ? teardown : undefined }
+  return {
+    run,
+    teardown: typeof teardown === 'function' ? teardown : undefined,
+    explain: (error) => error,
+  }
+}
+
+/**
+ * @param {string} url
+ * @param {string} path
+ */
+async function exportsOf(url, path) {
+  try {
+    return await import(url)
+  } catch (error) {
+    const require = createRequire(url)
+    const extension = extname(path)
+    if (!isLanguageUnknown(error, extension) || require.extensions[extension] === undefined) throw error
+    // Loaders of the older kind, `node --require`, teach require() alone what a .ts file is.
+    const exported = required(require, path, error)
+    return types.isModuleNamespaceObject(exported) ? exported : { default: exported }
+  }
+}
+
+/**
+ * @param {NodeJS.Require} require
+ * @param {string} path
+ * @param {Error & { code: unknown }} refusal of import()
+ */
+function required(require, path, refusal) {
+  try {
+    return require(path)
+  } catch (error) {
+    throw /** @type {NodeJS.ErrnoException} */ (error)?.code === refusal.code ? refusal : error
+  }
+}
+
+/**
+ * Whether import() does not know the language of the file itself (rather than one that it imports), or only the types
+ * of it.
+ * @param {unknown} error
+ * @param {string} extension
+ * @returns {error is Error & { code: unknown }}
+ */
+function isLanguageUnknown(error, extension) {
+  if (!(error instanceof Error) || !('code' in error)) return false
+  if (error.code === 'ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX') return /^\.[cm]?ts$/.test(extension)
+  return error.code === 'ERR_UNKNOWN_FILE_EXTENSION' && error.message.includes(`"${extension}"`)
 }
 
 /**

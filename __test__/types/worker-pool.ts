@@ -10,12 +10,16 @@ import {
   parallelMap,
   type SerializationError,
   type Settled,
+  skip,
+  type TaskModule,
   WorkerCrashError,
   type WorkerPool,
   type WorkerStartError,
   workerPool,
 } from 'millrace'
 import { type Equal, expect } from './expect.js'
+import type * as compiledTask from './task-compiled.cjs'
+import type * as moduleTask from './task-module.cjs'
 
 // Without types, everything goes in and comes out.
 {
@@ -53,6 +57,155 @@ import { type Equal, expect } from './expect.js'
   // @ts-expect-error a typo
   pool.close({ forced: true })
 }
+// The two types may be literal ones, also with an exportName.
+{
+  const states = workerPool<{ id: number }, 'ok' | 'bad'>('./task.js', { exportName: 'check' })
+  expect<Equal<typeof states, WorkerPool<{ id: number }, 'ok' | 'bad'>>>()
+  const lengths = workerPool<string, 'one'>('./task.js', { exportName: 'check' })
+  expect<Equal<typeof lengths, WorkerPool<string, 'one'>>>()
+  const done = workerPool<{ id: number }, 'done'>('./task.js', { size: 1 })
+  expect<Equal<typeof done, WorkerPool<{ id: number }, 'done'>>>()
+  const text = workerPool<{ id: number }, string>('./task.js', { exportName: 'check' })
+  expect<Equal<typeof text, WorkerPool<{ id: number }, string>>>()
+  const any = workerPool<any, any>('./task.js', { exportName: 'check' })
+  expect<Equal<typeof any, WorkerPool<any, any>>>()
+  const never = workerPool<{ id: number }, never>('./task.js', { exportName: 'check' })
+  expect<Equal<typeof never, WorkerPool<{ id: number }, never>>>()
+  const key = workerPool<{ done: boolean }, 'done'>('./task.js')
+  expect<Equal<typeof key, WorkerPool<{ done: boolean }, 'done'>>>()
+  const unknown = workerPool<unknown, string>('./task.js', { exportName: 'check' })
+  expect<Equal<typeof unknown, WorkerPool<unknown, string>>>()
+}
+
+// The types of a module's default export.
+{
+  const url = new URL('./tasks.js', import.meta.url)
+  const pool = workerPool<typeof import('./tasks.js')>(url, { size: 2 })
+  expect<Equal<typeof pool, WorkerPool<string, { words: number }>>>()
+  const one = await pool.run('a')
+  expect<Equal<typeof one, { words: number }>>()
+  const results = parallelMap(['a'], pool)
+  expect<Equal<typeof results, ParallelMap<{ words: number }>>>()
+  const mapped = parallelMap([1], (n) => String(n)).map(pool)
+  expect<Equal<typeof mapped, ParallelMap<{ words: number }>>>()
+  const settled = parallelMap(new Set(['a']), pool, { settled: true })
+  expect<Equal<typeof settled, ParallelMap<Settled<{ words: number }>>>>()
+  // @ts-expect-error items of another type
+  parallelMap([1], pool)
+  // @ts-expect-error an item of another type
+  pool.run(1)
+  // @ts-expect-error results of another type
+  parallelMap([1], (n) => n).map(pool)
+  // @ts-expect-error the types are those of the default export
+  workerPool<typeof import('./tasks.js')>(url, { exportName: 'resize' })
+  // @ts-expect-error a typo
+  workerPool<typeof import('./tasks.js')>(url, { sizes: 2 })
+  const explicit = workerPool<typeof import('./tasks.js')>(url, { exportName: 'default' })
+  expect<Equal<typeof explicit, typeof pool>>()
+  // A path will do.
+  expect<Equal<ReturnType<typeof workerPool<typeof import('./tasks.js')>>, typeof pool>>()
+}
+
+// The types of another export, named twice: for the compiler and for the worker.
+{
+  type Tasks = typeof import('./tasks.js')
+  const resize = workerPool<Tasks, 'resize'>('./tasks.js', { exportName: 'resize', size: 1 })
+  expect<Equal<typeof resize, WorkerPool<{ width: number }, Uint8Array>>>()
+  const odd = workerPool<Tasks, 'odd'>('./tasks.js', { exportName: 'odd' })
+  expect<Equal<typeof odd, WorkerPool<number, number>>>()
+  const indexed = workerPool<Tasks, 'indexed'>('./tasks.js', { exportName: 'indexed' })
+  expect<Equal<typeof indexed, WorkerPool<string, [string, number]>>>()
+  const overloaded = workerPool<Tasks, 'overloaded'>('./tasks.js', { exportName: 'overloaded' })
+  expect<Equal<typeof overloaded, WorkerPool<number, boolean>>>()
+  const none = workerPool<Tasks, 'none'>('./tasks.js', { exportName: 'none' })
+  expect<Equal<typeof none, WorkerPool<unknown, void>>>()
+  const optional = workerPool<Tasks, 'optional'>('./tasks.js', { exportName: 'optional' })
+  expect<Equal<typeof optional, WorkerPool<string | undefined, string>>>()
+  const lines = parallelMap(['a'], (text) => text).flatMap(
+    workerPool<Tasks, 'lines'>('./tasks.js', { exportName: 'lines' }),
+  )
+  expect<Equal<typeof lines, ParallelMap<string>>>()
+  // @ts-expect-error no such export
+  workerPool<Tasks, 'missing'>('./tasks.js', { exportName: 'missing' })
+  // @ts-expect-error no function
+  workerPool<Tasks, 'VERSION'>('./tasks.js', { exportName: 'VERSION' })
+  // @ts-expect-error needs two items
+  workerPool<Tasks, 'two'>('./tasks.js', { exportName: 'two' })
+  // @ts-expect-error the worker is told another name
+  workerPool<Tasks, 'resize'>('./tasks.js', { exportName: 'odd' })
+  // @ts-expect-error the worker is told no name
+  workerPool<Tasks, 'resize'>('./tasks.js')
+}
+
+// CommonJS: module.exports, a default export that was compiled, and others beside it.
+{
+  const whole = workerPool<typeof import('./task-module.cjs')>('./task-module.cjs')
+  expect<Equal<typeof whole, WorkerPool<number, string>>>()
+  const compiled = workerPool<typeof import('./task-compiled.cjs')>('./task-compiled.cjs')
+  expect<Equal<typeof compiled, WorkerPool<number, bigint>>>()
+  const named = workerPool<typeof import('./task-compiled.cjs'), 'named'>('./task-compiled.cjs', {
+    exportName: 'named',
+  })
+  expect<Equal<typeof named, WorkerPool<bigint, number>>>()
+  // As ESM imports them, their module.exports is the default export.
+  const imported = workerPool<typeof moduleTask>('./task-module.cjs')
+  expect<Equal<typeof imported, typeof whole>>()
+  const importedCompiled = workerPool<typeof compiledTask>('./task-compiled.cjs')
+  expect<Equal<typeof importedCompiled, typeof compiled>>()
+}
+
+// A module without a mapper is none.
+{
+  // @ts-expect-error no default export
+  workerPool<typeof import('./expect.js')>('./expect.js')
+  // @ts-expect-error a default export that is no function
+  workerPool<{ default: { a: 1 } }>('./task.js')
+  // @ts-expect-error one type alone is that of a module
+  workerPool<string>('./task.js')
+  const _module: TaskModule = { default: (n: number) => n }
+  // @ts-expect-error of another name
+  const _other: TaskModule<'other'> = { default: (n: number) => n }
+}
+
+// A function says what its items and results are.
+{
+  const pool = workerPool((n: number) => String(n), { size: 1, label: 'text', cwd: '.' })
+  expect<Equal<typeof pool, WorkerPool<number, string>>>()
+  const results = parallelMap([1], pool)
+  expect<Equal<typeof results, ParallelMap<string>>>()
+  // @ts-expect-error items of another type
+  parallelMap(['a'], pool)
+  const later = workerPool(async (text: string, { index, signal }) => {
+    expect<Equal<typeof signal, AbortSignal>>()
+    return text.length + index
+  })
+  expect<Equal<typeof later, WorkerPool<string, number>>>()
+  const odd = workerPool((n: number, context) => (n % 2 ? n : context.skip))
+  expect<Equal<typeof odd, WorkerPool<number, number>>>()
+  const either = workerPool((n: number) => (n % 2 ? n : Promise.resolve(skip)))
+  expect<Equal<typeof either, WorkerPool<number, number>>>()
+  const given = workerPool<number, Promise<string>>(async (n) => String(n))
+  expect<Equal<typeof given, WorkerPool<number, string>>>()
+  const nothing = workerPool(() => {})
+  expect<Equal<typeof nothing, WorkerPool<unknown, void>>>()
+  const many = parallelMap([1], pool).flatMap(
+    workerPool(function* (text: string) {
+      yield* [...text]
+    }),
+  )
+  expect<Equal<typeof many, ParallelMap<string>>>()
+  // @ts-expect-error a function has no exports
+  workerPool((n: number) => n, { exportName: 'resize' })
+  // @ts-expect-error a function has no setup
+  workerPool((n: number) => n, { setupData: 1 })
+  // @ts-expect-error a typo
+  workerPool((n: number) => n, { sizes: 1 })
+  // @ts-expect-error a class is no mapper
+  workerPool(class {})
+  // @ts-expect-error a mapper has one item
+  workerPool((a: number, b: number) => a + b)
+}
+
 // @ts-expect-error no task
 workerPool()
 // @ts-expect-error a typo

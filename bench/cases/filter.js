@@ -5,8 +5,7 @@ import { parallelMap } from 'millrace'
 import { numbers } from '../items.js'
 
 export const sides = {
-  millrace: () =>
-    perItem((items) => parallelMap(items, itself).filter(isEven, { concurrency: CONCURRENCY })),
+  millrace: () => perItem((items) => parallelMap(items, itself).filter(isEven, { concurrency: CONCURRENCY })),
   Readable: () => perItem((items) => Readable.from(items).filter(isEven, { concurrency: CONCURRENCY })),
 }
 

@@ -1,0 +1,3 @@
+// A task file in CommonJS: its module.exports is the mapper.
+
+export = (n: number) => Promise.resolve(String(n))
