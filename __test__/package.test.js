@@ -24,6 +24,10 @@ import { codeBlocks } from './code-blocks.js'
 const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 const folder = mkdtempSync(join(tmpdir(), 'millrace-package-'))
 const npm = npmRuns()
+const locked = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')).packages
+const dependencies = Object.entries(locked)
+  .filter(([path, { dev, optional }]) => path !== '' && !dev && !optional)
+  .map(([path]) => join(root, path))
 let tarball
 let packed
 
@@ -39,11 +43,22 @@ before(() => {
 after(() => rmSync(folder, { recursive: true, force: true }))
 
 test('the package holds what it needs, and nothing of the workshop', () => {
-  for (const path of ['index.js', 'index.d.ts', 'index.d.cts', 'README.md', 'LICENSE', 'lib/binding.js']) {
+  const needed = [
+    'index.js',
+    'index.d.ts',
+    'index.d.cts',
+    'README.md',
+    'LICENSE',
+    'lib/binding.js',
+    'bin/millrace.js',
+  ]
+  for (const path of needed) {
     assert.ok(packed.includes(path), `${path} is missing`)
   }
   assert.equal(packed.filter((path) => path.endsWith('.node')).length, 1, 'the built addon, once')
-  const strange = packed.filter((path) => !/^(index\.|lib\/|docs\/|[A-Z]+(\.md)?$|package\.json$)/.test(path))
+  const strange = packed.filter(
+    (path) => !/^(index\.|bin\/|lib\/|docs\/|[A-Z]+(\.md)?$|package\.json$)/.test(path),
+  )
   assert.deepEqual(strange, [])
   for (const script of ['preinstall', 'install', 'postinstall'])
     assert.equal(manifest.scripts[script], undefined)
@@ -99,6 +114,22 @@ describe('installed, the example of the README runs', () => {
   }
 })
 
+test('installed, the command line runs: npx millrace', () => {
+  for (const [name, fields, task] of [
+    ['command-esm', { type: 'module' }, 'export default (number) => number * 2\n'],
+    ['command-commonjs', {}, 'module.exports = (number) => number * 2\n'],
+  ]) {
+    const place = project(name, fields)
+    writeFileSync(join(place, 'double.js'), task)
+    writeFileSync(join(place, 'numbers.ndjson'), '1\n2\n')
+    const npx = (...args) =>
+      run(npm.command, [...npm.args, 'exec', '--offline', '--', 'millrace', ...args], place)
+    assert.match(npx('--help'), /Usage: millrace/)
+    assert.equal(npx('--version'), `${manifest.version}\n`)
+    assert.equal(npx('map', './double.js', 'numbers.ndjson', '-j', '1'), '2\n4\n')
+  }
+})
+
 const FUNCTION = /^(Function|ArrowFunction)/
 
 // The README's first two blocks, the mapper's file and the program, and the text block that says what they print.
@@ -124,7 +155,9 @@ function project(name, fields) {
   const place = join(folder, name)
   mkdirSync(place)
   writeFileSync(join(place, 'package.json'), JSON.stringify({ name, private: true, ...fields }))
-  run(npm.command, [...npm.args, 'install', tarball, '--offline', '--no-audit', '--no-fund'], place)
+  // What it depends on comes from our own node_modules: the tests ask no registry.
+  const quiet = ['--install-links', '--offline', '--no-audit', '--no-fund']
+  run(npm.command, [...npm.args, 'install', tarball, ...dependencies, ...quiet], place)
   return place
 }
 
