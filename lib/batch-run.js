@@ -1,7 +1,7 @@
 // Items of a source, gathered in arrays.
 
-import { serialize } from 'node:v8'
 import { types } from 'node:util'
+import { serialize } from 'node:v8'
 import { MORE, SourceRun, TAKEN } from './source-run.js'
 
 export class BatchRun extends SourceRun {

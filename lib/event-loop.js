@@ -8,10 +8,11 @@
 import { FILTER, FLATTEN } from './chunk-flags.js'
 import { notIterable } from './collected.js'
 import { CallSignal, Context } from './context.js'
+import { ConsumedError } from './errors.js'
 import { InnerResults } from './flat-run.js'
 import { fulfilled, ItemErrors, rejected, skip } from './outcome.js'
 import { FAILURE, ResultRing, SKIPPED, VALUE } from './result-ring.js'
-import { FAILED, ITEM, isThenable, openSource, PENDING } from './source.js'
+import { FAILED, ITEM, isThenable, openSource, PENDING, watched } from './source.js'
 
 /**
  * @param {import('./source.js').Source} source
@@ -171,7 +172,7 @@ class EventLoopRun {
     if (pulled === ITEM) {
       // The source may have stopped its own call while it made this item.
       if (this.#phase === ACTIVE) this.#start(source.value, source.index)
-      else if (isThenable(source.value)) Promise.resolve(source.value).catch(() => {})
+      else watched(source.value)
       return true
     }
     if (pulled === PENDING) {
@@ -245,6 +246,7 @@ class EventLoopRun {
    */
   #onValue(slot, value) {
     if (value === skip) {
+      slot.item = undefined
       this.#settle(slot, SKIPPED, undefined)
     } else if (this.#form === FILTER) {
       const { item } = slot
@@ -274,17 +276,17 @@ class EventLoopRun {
   #iterate(slot, returned) {
     let source
     try {
-      source = openSource(returned)
-    } catch {
-      this.#onError(slot, notIterable(returned))
+      // All promises of an array are there already: one that fails before its turn is no unhandled rejection.
+      source = openSource(Array.isArray(returned) ? Array.from(returned, watched) : returned)
+    } catch (error) {
+      this.#onError(slot, error instanceof ConsumedError ? error : notIterable(returned))
       return
     }
     const { index } = slot
-    const inner = new InnerResults(source, index, this.#ahead, (failed) => {
+    const failureOf = (/** @type {unknown} */ error) => this.#failureOf(error, index)
+    const inner = new InnerResults(source, index, this.#ahead, failureOf, () => {
       this.#inner.delete(inner)
-      const thrown = failed === undefined ? undefined : this.#failureOf(failed.error, index)
       this.#release(slot)
-      return thrown
     })
     this.#inner.add(inner)
     if (this.#phase === OVER) {
@@ -298,8 +300,9 @@ class EventLoopRun {
 
   /** How many results are pulled from an iterable before anyone takes them: together no more than the window has items. */
   get #ahead() {
-    const each = Math.floor(this.#window / this.#concurrency)
-    return each <= MOST_AHEAD ? each : MOST_AHEAD
+    // Of Infinity by Infinity nothing can be said.
+    const each = Math.floor(this.#window / this.#concurrency) || MOST_AHEAD
+    return Math.min(each, MOST_AHEAD)
   }
 
   /**

@@ -17,7 +17,8 @@ export class InnerResults {
 
   #source
   #ahead
-  #onEnd
+  #failureOf
+  #onClosed
   /** @type {unknown[]} */
   #results = []
   #ended = false
@@ -28,13 +29,15 @@ export class InnerResults {
    * @param {import('./source.js').Source} source
    * @param {number} index
    * @param {number} ahead how many results it may hold
-   * @param {(failed: { error: unknown } | undefined) => { error: unknown } | undefined} onEnd the iterable is through; returns what is to be thrown for it, if anything
+   * @param {(error: unknown) => { error: unknown } | undefined} failureOf the iterable has failed; returns what is to be thrown for it, if anything
+   * @param {() => void} onClosed nothing of the iterable runs any more; called once
    */
-  constructor(source, index, ahead, onEnd) {
+  constructor(source, index, ahead, failureOf, onClosed) {
     this.index = index
     this.#source = source
     this.#ahead = ahead
-    this.#onEnd = onEnd
+    this.#failureOf = failureOf
+    this.#onClosed = onClosed
   }
 
   get ended() {
@@ -59,11 +62,13 @@ export class InnerResults {
       const pulled = this.#source.pull()
       if (pulled === ITEM) {
         if (isThenable(this.#source.value)) this.#await(this.#source.value)
-        else this.#results.push(this.#source.value)
-      } else if (pulled === DONE) {
-        this.#end(undefined)
-      } else if (pulled === FAILED) {
-        this.#end({ error: this.#source.error })
+        else if (!this.#ended) this.#results.push(this.#source.value)
+      } else if (pulled === DONE || pulled === FAILED) {
+        // Its own code may have ended the call, and so this.
+        if (this.#ended) break
+        this.#ended = true
+        if (pulled === FAILED) this.failure = this.#failureOf(this.#source.error)
+        this.#onClosed()
       } else {
         this.#waiting = true
         this.#source.ready.then(this.#proceed)
@@ -77,10 +82,7 @@ export class InnerResults {
     if (this.#ended) return
     this.#ended = true
     this.#results = []
-    const closed = () => {
-      this.#onEnd(undefined)
-    }
-    this.#source.close().then(closed, closed)
+    this.#close()
     this.onChange()
   }
 
@@ -100,18 +102,18 @@ export class InnerResults {
       },
       (error) => {
         if (this.#ended) return
-        this.#end({ error })
-        // It has not ended by itself. How its closing goes is no news after that error.
-        this.#source.close().catch(() => {})
+        this.#ended = true
+        this.failure = this.#failureOf(error)
+        // It has not ended by itself.
+        this.#close()
         this.#proceed()
       },
     )
   }
 
-  /** @param {{ error: unknown } | undefined} failed */
-  #end(failed) {
-    this.#ended = true
-    this.failure = this.#onEnd(failed)
+  /** How that goes is no news to anyone: what there was to say about the item is known. */
+  #close() {
+    this.#source.close().then(this.#onClosed, this.#onClosed)
   }
 }
 
@@ -124,6 +126,9 @@ export class FlatRun extends SourceRun {
   #index = 0
   /** Those that are not through, in the order in which they came. @type {InnerResults[]} */
   #inner = []
+  /** Without order: the run was asked for news since the last result. One that is never out of results must not keep
+   * the others from their turn. */
+  #asked = false
 
   /**
    * @param {import('./outcome.js').Run<any>} run its results are arrays and InnerResults, settled or not
@@ -147,6 +152,21 @@ export class FlatRun extends SourceRun {
       }
       this.#array = undefined
     }
+    if (!this.#ordered && !ended && !this.#asked) {
+      this.#asked = true
+      return MORE
+    }
+    const offered = this.#offerInner()
+    return offered === MORE && ended && this.#inner.length > 0 ? WAIT : offered
+  }
+
+  /** @override */
+  stalled() {
+    return !this.#ordered && this.#offerInner() === TAKEN
+  }
+
+  /** A result of those that are not through. */
+  #offerInner() {
     let at = 0
     while (at < this.#inner.length) {
       const inner = this.#inner[at]
@@ -169,7 +189,7 @@ export class FlatRun extends SourceRun {
       if (this.#ordered) return WAIT
       at++
     }
-    return ended && this.#inner.length > 0 ? WAIT : MORE
+    return MORE
   }
 
   /**
@@ -207,6 +227,7 @@ export class FlatRun extends SourceRun {
    * @param {number} index
    */
   #give(result, index) {
+    this.#asked = false
     this.value = this.#settled ? fulfilled(result, index) : result
   }
 }

@@ -8,7 +8,7 @@ import { ItemWriter } from './item-writer.js'
 import { fulfilled, ItemErrors, rejected } from './outcome.js'
 import { PoolResults } from './pool-results.js'
 import { PromisedItems } from './promised-items.js'
-import { DONE, FAILED, ITEM, isThenable, PENDING } from './source.js'
+import { DONE, FAILED, ITEM, isThenable, PENDING, watched } from './source.js'
 
 /** @typedef {import('./batch-reader.js').Entries} Entries */
 /** @typedef {{ resolve(result: IteratorResult<any, undefined>): void, reject(error: unknown): void }} Waiter */
@@ -292,7 +292,10 @@ export class PoolCall {
       if (!this.#hasCredit()) break
       const state = this.#source.pull()
       // The source's own code may have ended this call.
-      if (!this.#isActive()) return
+      if (!this.#isActive()) {
+        if (state === ITEM) watched(this.#source.value)
+        return
+      }
       if (state === ITEM) {
         this.#pulled++
         const { value } = this.#source
@@ -315,6 +318,9 @@ export class PoolCall {
     if (this.#sourceEnd !== ITEM) {
       this.#flush()
       if (this.#promised.count === 0 && this.#phase === ACTIVE) this.#endSource()
+      // With stopOnError: false the errors of items that still run belong to what will be thrown.
+      if (this.#sourceEnd === FAILED && (this.#stopsOnError || this.#settings.settled))
+        this.#tellStop?.(this.#source.error)
     } else if (this.#writer.count > 0) {
       this.#flushSoon()
     }

@@ -1,7 +1,7 @@
 // A run that maps nothing: it passes items of a source on, fewer, gathered or taken apart. What it makes of them is up to
 // the class that extends it; here is what all of them need to be a run: waiting, ending, leaving.
 
-import { FAILED, ITEM, isThenable, PENDING } from './source.js'
+import { FAILED, ITEM, isThenable, PENDING, watched } from './source.js'
 
 /** What `offer()` says: a result stands in `value`. */
 export const TAKEN = 0
@@ -151,8 +151,11 @@ export class SourceRun {
           continue
         }
         const pulled = this.#source.pull()
-        // What was pulled may have left this run.
-        if (this.#over) return false
+        // What was pulled may have left this run. Nobody will look at this item: its rejection must not end the program.
+        if (this.#over) {
+          if (pulled === ITEM) watched(this.#source.value)
+          return false
+        }
         if (pulled === ITEM) {
           const { value } = this.#source
           if (isThenable(value)) this.#awaitItem(value)
@@ -249,11 +252,16 @@ export class SourceRun {
 
   async #afterClosing() {
     // A source that never answers must not hold up the one who leaves; `finished` waits for it.
-    if (this.#source.pending || this.#closingTold) return
+    if (this.#source.pending) return
+    const told = this.#closingTold
     this.#closingTold = true
-    await this.#closing
+    // All wait for it, so that calls that overlap are answered in order, but how it failed is said once.
+    if (told) await this.#closing?.catch(ignore)
+    else await this.#closing
   }
 }
+
+function ignore() {}
 
 /** @returns {{ opened: Promise<void>, open: () => void }} */
 function gate() {

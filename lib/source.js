@@ -30,9 +30,10 @@ export function openSource(source) {
   if (source === null || source instanceof String) throw invalidArgType('source', EXPECTED, source)
   if (ArrayBuffer.isView(source) || isAnyArrayBuffer(source)) throw invalidArgType('source', EXPECTED, source)
   if (Array.isArray(source) && source[Symbol.iterator] === ARRAY_ITERATOR) return new ArraySource(source)
-  const iterable = /** @type {Iterable<unknown> & AsyncIterable<unknown> & ReadableStream & { [asSource]?(): Source }} */ (
-    source
-  )
+  const iterable =
+    /** @type {Iterable<unknown> & AsyncIterable<unknown> & ReadableStream & { [asSource]?(): Source }} */ (
+      source
+    )
   if (typeof iterable[asSource] === 'function') return iterable[asSource]()
   if (typeof iterable.getReader === 'function') return new AsyncSource(new WebStream(iterable))
   if (typeof iterable[Symbol.asyncIterator] === 'function') return new AsyncSource(iterable)
@@ -56,6 +57,18 @@ export function isThenable(value) {
   } catch {
     return true
   }
+}
+
+/**
+ * A value that is awaited later, if at all.
+ * @param {unknown} value
+ * @returns {unknown} the same, or a promise of it whose rejection is no unhandled one
+ */
+export function watched(value) {
+  if (!isThenable(value)) return value
+  const promise = Promise.resolve(value)
+  promise.catch(ignore)
+  return promise
 }
 
 /** What every kind of source has. `pull()` writes the fields; the place that pulls reads them. */
@@ -219,11 +232,12 @@ class AsyncSource extends Source {
       if (result.done) {
         this.#finish(DONE)
       } else if (this.#closed === undefined) {
-        this.#arrived = result.value
+        // It may be dropped unseen, or be asked for late.
+        this.#arrived = watched(result.value)
         this.#full = true
-      } else if (isThenable(result.value)) {
+      } else {
         // Nobody will look at this item: its rejection must not end the program.
-        Promise.resolve(result.value).catch(ignore)
+        watched(result.value)
       }
     } catch (error) {
       this.#fail(error)

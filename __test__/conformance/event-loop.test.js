@@ -1,7 +1,10 @@
 // The conformance suite for functions on this event loop.
 
 import * as mappers from './mappers.js'
+import { stageConformance } from './stages.js'
 import { conformance } from './suite.js'
 
 const byName = new Map(Object.entries(mappers))
-conformance({ name: 'event loop', capacity: Infinity, mapper: (name) => byName.get(name) })
+const place = { name: 'event loop', capacity: Infinity, mapper: (name) => byName.get(name) }
+conformance(place)
+stageConformance(place)

@@ -2,9 +2,10 @@
 
 import { createHash } from 'node:crypto'
 import { native } from '../../index.js'
+import { stageConformance } from './stages.js'
 import { conformance } from './suite.js'
 
-conformance({
+const place = {
   name: 'native',
   capacity: 2,
   mappers: new Set(['double']),
@@ -12,4 +13,6 @@ conformance({
   item: (i) => `item ${i}`,
   result: (i) => createHash('sha256').update(`item ${i}`).digest('hex'),
   badItem: 42,
-})
+}
+conformance(place)
+stageConformance(place)

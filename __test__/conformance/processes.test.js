@@ -2,6 +2,7 @@
 
 import { after } from 'node:test'
 import { workerPool } from '../../index.js'
+import { stageConformance } from './stages.js'
 import { conformance } from './suite.js'
 
 const SIZE = 4
@@ -13,13 +14,19 @@ after(async () => {
   await Promise.all([...pools.values()].map((pool) => pool.close()))
 })
 
-conformance({
+function poolOf(name, size) {
+  const key = `${name} ${size}`
+  let pool = pools.get(key)
+  pool ??= workerPool(task, { size, exportName: name })
+  pools.set(key, pool)
+  return pool
+}
+
+const place = {
   name: 'processes',
   capacity: SIZE,
-  mapper(name) {
-    let pool = pools.get(name)
-    pool ??= workerPool(task, { size: SIZE, exportName: name })
-    pools.set(name, pool)
-    return pool
-  },
-})
+  mapper: (name) => poolOf(name, SIZE),
+  single: (name) => poolOf(name, 1),
+}
+conformance(place)
+stageConformance(place)
