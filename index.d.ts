@@ -122,7 +122,7 @@ export type Mapper<Item, Result> = ((item: Item, context: Context) => Result) | 
 export interface Context {
   /** Position of the item in its source, from 0. */
   readonly index: number
-  /** Which try at this item it is, from 1. */
+  /** Which try at this item it is, from 1: an item whose process ended by no fault of its own runs again. */
   readonly attempt: number
   /** Raised when the results of this call are no longer wanted: after `break`, an abort, or an error of another item. */
   readonly signal: AbortSignal
@@ -134,7 +134,8 @@ export interface Context {
 export interface ParallelMapOptions<AsSettled extends boolean = boolean> {
   /**
    * How many items run at once, at most. A positive integer, or `Infinity`.
-   * @default 16 for a function; the capacity of a pool or native operation (more than that is clamped)
+   * @default 16 for a function; the capacity of a pool (`size` × `concurrencyPerWorker`) or native operation (more than
+   *   that is clamped)
    */
   concurrency?: number | undefined
   /**
@@ -145,7 +146,8 @@ export interface ParallelMapOptions<AsSettled extends boolean = boolean> {
   /**
    * The window: how many items, at most, are between the source and the consumer at once. A positive integer (or
    * `Infinity`, for a function), not less than `concurrency`.
-   * @default 2 × concurrency for a function; automatic for a pool: two chunks per worker, at most 16,384 items
+   * @default 2 × concurrency for a function; automatic for a pool: two chunks per worker, at least 2 × concurrency,
+   *   at most 16,384 items
    */
   backpressure?: number | undefined
   /**
@@ -503,6 +505,18 @@ export interface WorkerPoolOptions {
    */
   size?: number | undefined
   /**
+   * How many items one process runs at the same time, for tasks that await something: an integer from 1 to 128. The
+   * capacity of the pool is `size` × this; `concurrency` of a call counts items. Tasks that await nothing still run one
+   * after the other in their process.
+   *
+   * A process that dies while it runs one item is that item's crash. With several, nobody knows whose: each of them runs
+   * again, alone in a process (its `context.attempt` is one more), and only one that ends its process again fails, with
+   * {@link WorkerCrashError}. So with more than 1, what ran beside the culprit runs twice: at least once, not at most
+   * once. An item that has ended never runs again.
+   * @default 1
+   */
+  concurrencyPerWorker?: number | undefined
+  /**
    * The whole environment of the processes, as in `child_process.fork()`. Undefined values are left out.
    * @default process.env, as it is when the pool is made
    */
@@ -535,14 +549,14 @@ export interface WorkerPoolOptions {
  * Worker processes that run one task file: a mapper for {@link parallelMap}. Calls of it share the pool fairly.
  */
 export interface WorkerPool<Item = any, Result = any> extends Operation<Item, Result> {
-  /** How many processes, at most. */
+  /** How many processes, at most. Each of them runs up to `concurrencyPerWorker` items at the same time. */
   readonly size: number
   /** The name that it was given, or that of its task file. */
   readonly label: string
   /**
    * Run one item.
    * @param options `signal`: rejects at once with its reason; the item is withdrawn, or its `context.signal` is raised.
-   * @throws {WorkerCrashError} ERR_WORKER_CRASHED (as a rejection): the process died while it ran the item.
+   * @throws {WorkerCrashError} ERR_WORKER_CRASHED (as a rejection): the process died while it ran the item (and no other).
    * @throws {WorkerStartError} ERR_WORKER_START (as a rejection): no process could get ready.
    * @throws {SerializationError} ERR_SERIALIZATION (as a rejection): the item or its result cannot be copied.
    * @throws {PoolClosedError} ERR_POOL_CLOSED (as a rejection): the pool was closed before.
@@ -655,7 +669,10 @@ export class MillraceError extends Error {
   constructor(message: string, details?: FailureDetails)
 }
 
-/** A worker process ended (exit, signal, out of memory) while it ran an item. The pool replaces it. */
+/**
+ * A worker process ended (exit, signal, out of memory) while it ran an item, and no other. The pool replaces it. See
+ * `concurrencyPerWorker` for what happens where it ran several.
+ */
 export class WorkerCrashError extends MillraceError {
   readonly code: 'ERR_WORKER_CRASHED'
 }

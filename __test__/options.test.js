@@ -151,6 +151,7 @@ describe('workerPool', () => {
     assert.deepEqual(settings, {
       task: { url: pathToFileURL(path).href, path },
       size: undefined,
+      concurrencyPerWorker: 1,
       env: { ...process.env },
       execArgv: inheritedExecArgv(process.execArgv),
       cwd: process.cwd(),
@@ -187,6 +188,7 @@ describe('workerPool', () => {
     const setupData = { any: 'thing' }
     const settings = workerPoolSettings('task.js', {
       size: 3,
+      concurrencyPerWorker: 128,
       env,
       execArgv,
       cwd: new URL('file:///tmp/'),
@@ -201,6 +203,7 @@ describe('workerPool', () => {
     assert.equal(settings.setupData, setupData)
     assert.equal(settings.cwd, '/tmp/')
     assert.equal(settings.size, 3)
+    assert.equal(settings.concurrencyPerWorker, 128)
     assert.equal(settings.exportName, 'parse')
     assert.equal(settings.label, 'parser')
   })
@@ -208,6 +211,7 @@ describe('workerPool', () => {
   test('wrong types and values', () => {
     const wrongTypes = {
       size: ['2', null],
+      concurrencyPerWorker: ['4', null, true],
       env: [null, 'A=1', [], { A: 1 }, { A: null }],
       execArgv: [null, '--flag', [1]],
       cwd: [null, 1, '', new URL('https://example.org/')],
@@ -220,6 +224,7 @@ describe('workerPool', () => {
     }
     const wrongValues = {
       size: [0, -1, 1.5, NaN, Infinity],
+      concurrencyPerWorker: [0, -1, 1.5, NaN, 129, Infinity],
       exportName: [''],
       label: [''],
       env: [{ 'A=B': '1' }, { A: 'a\0b' }],

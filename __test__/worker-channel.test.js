@@ -208,8 +208,10 @@ describe('the numbers that the two languages share', () => {
   test('words of the header', () => {
     const words = ['ROW_TAIL', 'ROW_HEAD', 'TEXT_HEAD', 'PARENT_SLEEPS', 'CLAIMS', 'CLAIM_STRIDE']
     for (const name of words) assert.equal(js(name) * 4, rust(name), name)
+    assert.equal(js('HEADER_BYTES'), rust('HEADER_BYTES'))
     assert.equal(js('RECORD_BYTES'), rust('RECORD_BYTES'))
     assert.ok(rust('CLAIMS') + rust('CLAIM_STRIDE') * rust('CLAIM_CELLS') <= rust('HEADER_BYTES'))
+    assert.equal(rust('CLAIM_CELLS'), rust('CELLS', text('src/engine/contract.rs')))
   })
 
   test('kinds of records', () => {

@@ -1,4 +1,4 @@
-// What a mapper is told beside its item. A context is made per item, so it holds two fields and looks up the rest; the
+// What a mapper is told beside its item. A context is made per item, so it holds three fields and looks up the rest; the
 // signal is one for the whole call, and made only if a mapper looks at it (an AbortController costs 1.6 µs).
 
 import { setMaxListeners } from 'node:events'
@@ -6,18 +6,21 @@ import { skip } from './outcome.js'
 
 export class Context {
   #call
+  #attempt
 
   /**
    * @param {number} index position of the item in its source, from 0
    * @param {{ readonly signal: AbortSignal }} call
+   * @param {number} [attempt] which try at the item it is, from 1
    */
-  constructor(index, call) {
+  constructor(index, call, attempt = 1) {
     this.index = index
     this.#call = call
+    this.#attempt = attempt
   }
 
   get attempt() {
-    return 1
+    return this.#attempt
   }
 
   get signal() {

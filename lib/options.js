@@ -31,6 +31,7 @@ import { shippedFunction } from './shipped-function.js'
  * @typedef {object} PoolSettings
  * @property {TaskFile | import('./shipped-script.js').ShippedFunction} task
  * @property {number | undefined} size undefined: what the machine offers, which the pool asks the system for
+ * @property {number} concurrencyPerWorker
  * @property {Readonly<Record<string, string>>} env the whole environment of a worker
  * @property {readonly string[]} execArgv
  * @property {string} cwd
@@ -129,6 +130,7 @@ export function workerPoolSettings(task, options) {
   return Object.freeze({
     task: checked,
     size: positiveInteger(given, 'size', undefined),
+    concurrencyPerWorker: integerUpTo(given, 'concurrencyPerWorker', MAX_CONCURRENCY_PER_WORKER, 1),
     env: environment(given),
     execArgv: execArgv(given),
     cwd,
@@ -256,6 +258,21 @@ function positiveIntegerOrInfinity(given, name, byDefault) {
   if (value === Infinity) return value
   if (!Number.isSafeInteger(value) || value < 1)
     throw outOfRange(name, 'a positive integer or Infinity', value)
+  return value
+}
+
+/**
+ * @param {Record<string, unknown>} given
+ * @param {string} name
+ * @param {number} most
+ * @param {number} byDefault
+ */
+function integerUpTo(given, name, most, byDefault) {
+  const value = given[name]
+  if (value === undefined) return byDefault
+  const expected = `an integer from 1 to ${most}`
+  if (typeof value !== 'number') throw invalidArgType(name, expected, value)
+  if (!Number.isInteger(value) || value < 1 || value > most) throw outOfRange(name, expected, value)
   return value
 }
 
@@ -418,7 +435,16 @@ const CALL_OPTIONS = [
   'stopOnError',
   'settled',
 ]
-const POOL_OPTIONS = ['size', 'env', 'execArgv', 'cwd', 'setupData', 'exportName', 'label']
+const POOL_OPTIONS = [
+  'size',
+  'concurrencyPerWorker',
+  'env',
+  'execArgv',
+  'cwd',
+  'setupData',
+  'exportName',
+  'label',
+]
 const BATCH_OPTIONS = ['size', 'bytes', 'wait']
 const RUN_OPTIONS = ['signal']
 const CLOSE_OPTIONS = ['force']
@@ -427,6 +453,8 @@ const CLOSE_OPTIONS = ['force']
 const MAX_MILLISECONDS = 2 ** 31 - 1
 /** The most items that travel together; also the bound of an automatic window, so that one chunk can fill it. */
 const MAX_CHUNK_SIZE = 16_384
+/** As in `src/engine/contract.rs`: a worker can hold so many chunks of one item. */
+const MAX_CONCURRENCY_PER_WORKER = 128
 
 /** @type {Readonly<CallSettings>} */
 const POOL_DEFAULTS = Object.freeze({

@@ -13,6 +13,7 @@ import { WorkerCrashError, WorkerStartError } from './errors.js'
  * @property {string | null} spawnError
  * @property {string | null} violation
  * @property {boolean} starting
+ * @property {number} attempt at the item that it is charged to, from 1; 0: there is none
  */
 
 /**
@@ -53,7 +54,7 @@ export function crashError(row, index, label, decode) {
     {
       ...details,
       ...(index === undefined ? {} : { index }),
-      attempt: 1,
+      attempt: exit.attempt,
     },
   )
 }

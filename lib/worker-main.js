@@ -1,6 +1,7 @@
-// What runs inside a worker process: it loads the task, then runs the items of each chunk, one after the other. Loaded
-// by worker-boot.cjs, which has the addon. An item is claimed, run, and its outcome published before the next one is
-// claimed, so that the parent always knows which item ran.
+// What runs inside a worker process: it loads the task, then runs the items of its chunks, in as many lanes as it was
+// told. Loaded by worker-boot.cjs, which has the addon. In each lane an item is claimed, run, and its outcome published
+// before the next one is claimed, so that the parent always knows which items ran. A lane stays with its chunk until
+// nothing of that is left to claim; then it goes on with the next one, while other items of the chunk may still run.
 
 import { deserialize } from 'node:v8'
 import { FILTER, FIXED_INDEX, FLATTEN } from './chunk-flags.js'
@@ -16,6 +17,7 @@ import { loadTask } from './worker-task.js'
  * @property {number} call
  * @property {number} cell
  * @property {number} flags
+ * @property {number} most how many items of its call run here at once, at most
  * @property {number} firstIndex
  * @property {number} attempt
  * @property {Uint32Array} sizes bytes of row and text of each item
@@ -23,6 +25,11 @@ import { loadTask } from './worker-task.js'
  * @property {number} rowAt
  * @property {number} textAt
  * @property {number} textEnd
+ * @property {number} item the next item that was not passed over, and where its row and text begin
+ * @property {number} row
+ * @property {number} text
+ * @property {number} lanes that run items of it, while something is awaited
+ * @property {number} started when the first item began; 0: not yet
  */
 
 /**
@@ -39,9 +46,17 @@ class Worker {
   #native
   #port
   #decoder = new Decoder()
-  /** @type {Chunk[]} */
+  /** Chunks of which something may be left to claim. @type {Chunk[]} */
   #chunks = []
-  #running = false
+  /** Whose texts the decoder has before it. @type {Chunk | undefined} */
+  #opened
+  /** It starts or ends: nothing else runs. */
+  #occupied = false
+  /** How many items run at the same time, at most; how many are awaited now, and how many of each call. */
+  #mostLanes = 1
+  #lanes = 0
+  /** @type {Map<number, number>} */
+  #lanesOf = new Map()
   /** @type {import('./worker-task.js').Task | undefined} */
   #task
   /** Calls whose mappers may look at their signal. @type {Map<number, CallSignal>} */
@@ -75,7 +90,12 @@ class Worker {
   /** The parent has rung. */
   wake() {
     this.#native.answer()
-    if (this.#running) this.#listen()
+    this.#hear()
+  }
+
+  /** Hear what the parent has said, and begin what can be begun. */
+  #hear() {
+    if (this.#occupied || this.#lanes === this.#mostLanes) this.#listen()
     else this.#work()
   }
 
@@ -86,16 +106,21 @@ class Worker {
   }
 
   /**
-   * Take frames up to the next chunk. Those behind it wait: as long as there is work, nobody has to ring.
-   * @returns {boolean} false: there is none, and the parent rings
+   * The next chunk of which an item may begin. Frames are taken up to it; those behind it wait: as long as there is work,
+   * nobody has to ring.
+   * @returns {Chunk | undefined} undefined: there is none, and the parent rings
    */
-  #receiveChunk() {
-    while (this.#chunks.length === 0) {
-      const frame = this.#native.receive(true)
-      if (frame === null) return false
+  #nextChunk() {
+    for (;;) {
+      const chunk =
+        this.#lanes === 0
+          ? this.#chunks[0]
+          : this.#chunks.find(({ call, most }) => (this.#lanesOf.get(call) ?? 0) < most)
+      if (chunk !== undefined) return chunk
+      const frame = this.#native.receive(this.#lanes === 0)
+      if (frame === null) return undefined
       this.#handle(frame)
     }
-    return true
   }
 
   /** @param {Uint8Array} frame */
@@ -129,78 +154,66 @@ class Worker {
 
   /** @param {import('./worker-task.js').TaskOrder} order */
   async #start(order) {
-    this.#running = true
+    this.#occupied = true
+    this.#mostLanes = order.concurrency
     try {
       this.#task = await loadTask(order)
     } catch (error) {
       this.#port.startError(error)
       process.exit(1)
     }
-    this.#running = false
+    this.#occupied = false
     this.#port.ready()
     this.#work()
   }
 
-  /** Run chunks until there is none, or one that needs the event loop. */
+  /** Run chunks until there is none, or all lanes await something. */
   #work() {
     this.#turn = performance.now()
-    for (;;) {
-      const chunk = this.#chunks.shift()
+    while (this.#lanes < this.#mostLanes) {
+      const chunk = this.#nextChunk()
       if (chunk === undefined) {
-        if (this.#receiveChunk()) continue
-        if (this.#retired) this.#retire()
+        if (this.#retired && this.#lanes === 0) this.#retire()
         return
       }
-      this.#running = true
-      const pending = this.#run(chunk)
-      if (pending !== undefined) {
-        pending.then(this.#resume)
-        return
-      }
-      this.#running = false
+      this.#run(chunk)
       if (performance.now() - this.#turn > MAX_TURN_MS) {
-        setImmediate(this.#wakeSoon)
+        if (this.#lanes < this.#mostLanes) setImmediate(this.#wakeSoon)
         return
       }
     }
   }
 
-  #resume = () => {
-    this.#running = false
+  /** A lane is free. */
+  #resume() {
     // Promises alone would never let timers and I/O of the task have their turn.
     if (performance.now() - this.#turn > MAX_TURN_MS) setImmediate(this.#wakeSoon)
     else this.#work()
   }
 
   #wakeSoon = () => {
-    if (!this.#running) this.#work()
+    if (!this.#occupied) this.#work()
   }
 
   /**
-   * Run the items of a chunk; from the first promise on that is awaited, asynchronously.
+   * Run the items of a chunk; each promise that is awaited takes a lane, until the chunk's call has no more.
    * @param {Chunk} chunk
-   * @returns {Promise<void> | undefined}
    */
   #run(chunk) {
-    const { cell, sizes, bytes, rowAt, textAt, textEnd } = chunk
+    const { cell } = chunk
     const port = this.#port
     const started = performance.now()
+    if (chunk.started === 0) chunk.started = started
     const signal = this.#signal(chunk.call)
     this.#uncaught = undefined
-    this.#decoder.open(bytes, textAt, textEnd)
-    const positions = { item: 0, row: rowAt, text: 0 }
     let announced = started
     let done = 0
     for (let item = port.claim(cell); item !== -1; item = port.claim(cell)) {
-      // Items are claimed in order, so positions only move forward.
-      while (positions.item < item) {
-        positions.row += sizes[2 * positions.item]
-        positions.text += sizes[2 * positions.item + 1]
-        positions.item++
-      }
-      const pending = this.#runItem(chunk, item, positions.row, positions.text, signal)
+      const pending = this.#runItem(chunk, item, signal)
       if (pending !== undefined) {
-        return this.#runAsync(chunk, item, pending, positions, signal, started)
+        this.#runLane(chunk, item, pending, signal)
+        if (this.#lanes === this.#mostLanes || this.#lanesOf.get(chunk.call) === chunk.most) return
+        continue
       }
       // A clock reading per item is too much for small ones, and a result must not wait for slow neighbours.
       if ((done++ & 15) === 0 || started !== announced) {
@@ -211,21 +224,22 @@ class Worker {
         }
       }
     }
-    port.chunkDone(cell, micros(started))
-    return undefined
+    this.#leave(chunk)
   }
 
   /**
+   * Await an item, and run the items of its chunk after it, until none is left.
    * @param {Chunk} chunk
    * @param {number} item
    * @param {PromiseLike<unknown>} pending its result
-   * @param {{ item: number, row: number, text: number }} positions
    * @param {CallSignal} signal
-   * @param {number} started
    */
-  async #runAsync(chunk, item, pending, positions, signal, started) {
-    const { cell, sizes } = chunk
+  async #runLane(chunk, item, pending, signal) {
+    const { call, cell } = chunk
     const port = this.#port
+    chunk.lanes++
+    this.#lanes++
+    if (this.#mostLanes > 1) this.#lanesOf.set(call, (this.#lanesOf.get(call) ?? 0) + 1)
     /** @type {PromiseLike<unknown> | undefined} */
     let promise = pending
     for (;;) {
@@ -239,36 +253,58 @@ class Worker {
       }
       item = port.claim(cell)
       if (item === -1) break
-      while (positions.item < item) {
-        positions.row += sizes[2 * positions.item]
-        positions.text += sizes[2 * positions.item + 1]
-        positions.item++
-      }
       this.#uncaught = undefined
-      promise = this.#runItem(chunk, item, positions.row, positions.text, signal)
+      promise = this.#runItem(chunk, item, signal)
     }
-    port.chunkDone(cell, micros(started))
+    chunk.lanes--
+    this.#lanes--
+    const left = (this.#lanesOf.get(call) ?? 1) - 1
+    if (left > 0) this.#lanesOf.set(call, left)
+    else if (this.#mostLanes > 1) this.#lanesOf.delete(call)
+    this.#leave(chunk)
+    this.#resume()
+  }
+
+  /**
+   * Nothing of the chunk is left to claim; the last one to see that says that it is over.
+   * @param {Chunk} chunk
+   */
+  #leave(chunk) {
+    const at = this.#chunks.indexOf(chunk)
+    if (at === 0) this.#chunks.shift()
+    else if (at > 0) this.#chunks.splice(at, 1)
+    if (chunk.lanes === 0) this.#port.chunkDone(chunk.cell, micros(chunk.started))
   }
 
   /**
    * Run one item; publish its outcome unless that is a promise.
    * @param {Chunk} chunk
    * @param {number} item
-   * @param {number} row
-   * @param {number} text
    * @param {CallSignal} signal
    * @returns {PromiseLike<unknown> | undefined}
    */
-  #runItem(chunk, item, row, text, signal) {
+  #runItem(chunk, item, signal) {
     const { cell, flags, sizes, bytes } = chunk
+    // Items are claimed in order, so positions only move forward.
+    while (chunk.item < item) {
+      chunk.row += sizes[2 * chunk.item]
+      chunk.text += sizes[2 * chunk.item + 1]
+      chunk.item++
+    }
+    const { row, text } = chunk
     if (bytes[row] === REJECTED_BEFORE) {
       this.#port.rejectedBefore(cell, item)
       return undefined
     }
     const { run } = /** @type {import('./worker-task.js').Task} */ (this.#task)
     try {
+      if (this.#opened !== chunk) {
+        this.#opened = chunk
+        this.#decoder.open(bytes, chunk.textAt, chunk.textEnd)
+      }
       const value = this.#decoder.decode(row, row + sizes[2 * item], text)
-      let result = run(value, new Context(flags & FIXED_INDEX ? 0 : chunk.firstIndex + item, signal))
+      const index = flags & FIXED_INDEX ? 0 : chunk.firstIndex + item
+      let result = run(value, new Context(index, signal, chunk.attempt))
       if (flags & FLATTEN) result = collected(result, signal)
       if (
         typeof result === 'object' &&
@@ -309,7 +345,7 @@ class Worker {
   #announceNow = () => {
     this.#announcing = false
     this.#port.announce()
-    this.#listen()
+    this.#hear()
   }
 
   /** @param {number} call */
@@ -323,7 +359,7 @@ class Worker {
   }
 
   async #retire() {
-    this.#running = true
+    this.#occupied = true
     try {
       await this.#task?.teardown?.()
       await written()
@@ -349,6 +385,7 @@ function chunkOf(bytes) {
     call: word(2),
     cell: word(3) & 0xff,
     flags: (word(3) >>> 8) & 0xff,
+    most: word(3) >>> 16,
     firstIndex: word(4) + word(5) * 2 ** 32,
     attempt: word(6),
     sizes,
@@ -356,6 +393,11 @@ function chunkOf(bytes) {
     rowAt,
     textAt,
     textEnd: textAt + word(9),
+    item: 0,
+    row: rowAt,
+    text: 0,
+    lanes: 0,
+    started: 0,
   }
 }
 

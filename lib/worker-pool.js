@@ -145,10 +145,12 @@ class WorkerPool {
 
   #open() {
     if (this.#phase !== OPEN) throw this.#closedError()
+    const lanes = this.#settings.concurrencyPerWorker
     this.#core ??= new PoolCore(
       this.#settings.label,
-      this.#size,
-      (onWake) => NativePool.processes(this.#size, GRACE_MS, processOptions(this.#settings), onWake),
+      // Each number is small enough, their product need not be.
+      Math.min(this.#size * lanes, MAX_CAPACITY),
+      (onWake) => NativePool.processes(this.#size, lanes, GRACE_MS, processOptions(this.#settings), onWake),
       (define) => new Encoder(define),
       {
         ready: () => this.#onReady(),
@@ -187,7 +189,9 @@ class WorkerPool {
 }
 
 /** @param {Readonly<import('./options.js').PoolSettings>} settings */
-function processOptions({ task, env, execArgv, cwd, setupData, exportName, label }) {
+function processOptions(settings) {
+  const { task, env, execArgv, cwd, setupData, exportName, label } = settings
+  const concurrency = settings.concurrencyPerWorker
   const addon = addonPath()
   if (addon === null) throw new WorkerStartError('The native addon does not know where it was loaded from')
   return {
@@ -195,7 +199,9 @@ function processOptions({ task, env, execArgv, cwd, setupData, exportName, label
     args: [...execArgv, BOOT_FILE, addon],
     env: Object.entries(env).flat(),
     cwd,
-    init: orderOf('path' in task ? { ...task, exportName, setupData } : { ...task, label, cwd }),
+    init: orderOf(
+      'path' in task ? { ...task, exportName, setupData, concurrency } : { ...task, label, cwd, concurrency },
+    ),
   }
 }
 
@@ -241,6 +247,8 @@ function deferred() {
 
 const OPEN = 0
 const CLOSING = 1
+/** The engine counts in 32 bits. */
+const MAX_CAPACITY = 2 ** 32 - 1
 /** How long a cut-off mapper may go on before its worker is killed. */
 const GRACE_MS = 200
 const BOOT_FILE = fileURLToPath(new URL('./worker-boot.cjs', import.meta.url))

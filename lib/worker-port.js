@@ -5,6 +5,8 @@
 import { Encoder } from './codec.js'
 import { SerializationError } from './errors.js'
 
+/** Bytes before the first ring. */
+const HEADER_BYTES = 16384
 /** Word offsets (bytes / 4) in the segment's header. */
 const ROW_TAIL = 192 / 4
 const ROW_HEAD = 256 / 4
@@ -59,7 +61,7 @@ export class Port {
     this.#native = native
     const memory = native.memory()
     const [rowAt, rowCapacity, textAt, textCapacity] = native.layout()
-    this.#words = new Uint32Array(memory, 0, 1024)
+    this.#words = new Uint32Array(memory, 0, HEADER_BYTES / 4)
     this.#rows = new Uint8Array(memory, rowAt, rowCapacity)
     this.#rowsView = new DataView(memory, rowAt, rowCapacity)
     this.#text = new Uint8Array(memory, textAt, textCapacity)

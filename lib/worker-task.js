@@ -7,7 +7,7 @@ import { shippedTask } from './shipped-script.js'
 
 /**
  * What the parent tells a worker to load.
- * @typedef {FileOrder | FunctionOrder} TaskOrder
+ * @typedef {(FileOrder | FunctionOrder) & { concurrency: number }} TaskOrder how many items run at the same time
  */
 
 /**

@@ -35,6 +35,7 @@ import type * as moduleTask from './task-module.cjs'
 {
   await using pool = workerPool<string, { words: number }>(new URL('./task.js', import.meta.url), {
     size: 2,
+    concurrencyPerWorker: 4,
     env: { A: '1', B: undefined },
     execArgv: ['--import', 'tsx'],
     cwd: new URL('.', import.meta.url),

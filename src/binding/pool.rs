@@ -64,12 +64,13 @@ impl Drop for Open {
 
 #[napi]
 impl NativePool {
-    /// A pool of worker processes.
+    /// A pool of worker processes, each of which runs up to `lanes` items at the same time.
     #[napi(factory, catch_unwind)]
     #[allow(clippy::needless_pass_by_value)] // napi hands arguments over by value
     pub fn processes(
         env: Env,
         size: u32,
+        lanes: u32,
         grace_ms: u32,
         options: ProcessOptions,
         on_wake: Function<(), ()>,
@@ -81,7 +82,7 @@ impl NativePool {
             cwd: options.cwd.map(Into::into),
         };
         let init = options.init.to_vec();
-        let config = config(size, grace_ms);
+        let config = PoolConfig { size, lanes, grace: u64::from(grace_ms) * 1000 };
         Self::new(env, config, &on_wake, |watch, pool| Box::new(Processes::new(launch, init, watch, pool)))
     }
 
@@ -91,7 +92,8 @@ impl NativePool {
     pub fn threads(env: Env, size: u32, operation: String, on_wake: Function<(), ()>) -> Result<Self> {
         let operation = native::operation(&operation)
             .ok_or_else(|| napi::Error::from_reason(format!("there is no native operation {operation:?}")))?;
-        Self::new(env, config(size, 0), &on_wake, |_, pool| Box::new(Threads::new(operation, pool)))
+        let config = PoolConfig { size, lanes: 1, grace: 0 };
+        Self::new(env, config, &on_wake, |_, pool| Box::new(Threads::new(operation, pool)))
     }
 
     fn new(
@@ -293,8 +295,4 @@ const fn whole(count: f64) -> u64 {
 #[allow(clippy::cast_precision_loss)] // see above
 const fn f64_of(count: u64) -> f64 {
     count as f64
-}
-
-const fn config(size: u32, grace_ms: u32) -> PoolConfig {
-    PoolConfig { size, grace: grace_ms as u64 * 1000 }
 }

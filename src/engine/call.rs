@@ -17,6 +17,10 @@ const GROWTH: u32 = 8;
 pub(super) struct Part {
     pub chunk: ChunkId,
     pub items: Range<u32>,
+    /// Which try at the items the next one is.
+    pub attempt: u32,
+    /// One item that ran beside others when their worker died: it runs again alone.
+    pub alone: bool,
 }
 
 #[derive(Debug)]
@@ -30,10 +34,15 @@ pub(super) struct Call {
     pub kill_at: Option<Micros>,
     /// Parts that workers hold.
     pub dispatches: u32,
-    /// How many workers hold them.
+    /// How many workers hold them, and the most that may.
     holders: u32,
+    most_holders: u32,
+    /// How many items these workers may run at once, together.
+    granted: u32,
     /// Parts that wait for a worker.
     queue: VecDeque<Part>,
+    /// Items that wait for a worker of their own.
+    suspects: VecDeque<Part>,
     /// Chunks that are not released, by sequence number. Not a row from the oldest on: without order, one slow item
     /// must not keep all that came after it.
     chunks: BTreeMap<u32, Chunk>,
@@ -78,7 +87,8 @@ struct Stop {
 }
 
 impl Call {
-    pub fn new(id: CallId, config: CallConfig) -> Self {
+    /// `size`: the most workers of the pool.
+    pub fn new(id: CallId, config: CallConfig, size: u32) -> Self {
         Self {
             id,
             config,
@@ -87,7 +97,10 @@ impl Call {
             kill_at: None,
             dispatches: 0,
             holders: 0,
+            most_holders: config.concurrency.min(size),
+            granted: 0,
             queue: VecDeque::new(),
+            suspects: VecDeque::new(),
             chunks: BTreeMap::new(),
             next_sequence: 0,
             cursor: 0,
@@ -111,17 +124,50 @@ impl Call {
         !self.cancelled && self.stop.is_none()
     }
 
+    /// Something of it waits for a worker.
     pub fn has_queued(&self) -> bool {
+        !self.queue.is_empty() || self.has_suspects()
+    }
+
+    /// Something of it waits that may run beside others.
+    pub fn has_parts(&self) -> bool {
         !self.queue.is_empty()
     }
 
+    pub fn has_suspects(&self) -> bool {
+        !self.suspects.is_empty()
+    }
+
     pub fn queued_parts(&self) -> usize {
-        self.queue.len()
+        self.queue.len() + self.suspects.len()
+    }
+
+    /// Parts that share a worker with another one of the call.
+    pub fn crowded_parts(&self) -> usize {
+        (self.dispatches - self.holders) as usize
     }
 
     /// How many workers more may run it.
     pub fn free_slots(&self) -> u32 {
-        self.config.concurrency.saturating_sub(self.holders)
+        self.most_holders.saturating_sub(self.holders)
+    }
+
+    /// The most workers that run it at once.
+    pub fn most_holders(&self) -> u32 {
+        self.most_holders
+    }
+
+    /// Whether its parts may go to a worker that has none of them. One slot is kept for an item that has to be alone:
+    /// else the workers that it waits for would always have others.
+    pub fn may_spread(&self) -> bool {
+        self.free_slots() > u32::from(self.has_suspects())
+    }
+
+    /// How many items the next worker may run at once: what is left is shared out evenly, so that no two workers differ
+    /// by more than one, and all together come to the concurrency.
+    fn next_grant(&self) -> u32 {
+        let left = self.config.concurrency.saturating_sub(self.granted);
+        left.div_ceil(self.free_slots().max(1)).max(1)
     }
 
     /// Nothing runs, and nothing is left to deliver.
@@ -138,34 +184,48 @@ impl Call {
         self.next_sequence = self.next_sequence.wrapping_add(1);
         let items = sizes.iter().map(|&bytes| Item { ended: false, bytes }).collect();
         self.chunks.insert(id.sequence, Chunk { items, delivered: 0, parts: 1 });
-        self.queue.push_back(Part { chunk: id, items: 0..sizes.len() as u32 });
+        self.queue.push_back(Part { chunk: id, items: 0..sizes.len() as u32, attempt: 1, alone: false });
         self.in_window += sizes.len() as u32;
         self.window_bytes += sizes.iter().map(|&bytes| u64::from(bytes)).sum::<u64>();
         Some(id)
     }
 
-    /// The next part, for a worker that may be new to the call.
-    pub fn next_part(&mut self, is_new: bool) -> Option<Part> {
+    /// The next part, for a worker that has these lanes for it already, or none; returns with it how many it has.
+    pub fn next_part(&mut self, lanes: Option<u32>) -> Option<(Part, u32)> {
         let part = self.queue.pop_front()?;
+        Some((part, self.give(lanes)))
+    }
+
+    /// The next item that has to be alone, for a worker that has nothing.
+    pub fn next_suspect(&mut self) -> Option<(Part, u32)> {
+        let part = self.suspects.pop_front()?;
+        Some((part, self.give(None)))
+    }
+
+    fn give(&mut self, lanes: Option<u32>) -> u32 {
         self.dispatches += 1;
-        self.holders += u32::from(is_new);
-        Some(part)
+        lanes.unwrap_or_else(|| {
+            let lanes = self.next_grant();
+            self.holders += 1;
+            self.granted += lanes;
+            lanes
+        })
     }
 
     /// Items that were not claimed wait again, before all others; or are dropped, where nothing may start any more.
-    pub fn requeue(&mut self, chunk: ChunkId, items: Range<u32>) {
-        if items.is_empty() || !self.starts_items() {
+    pub fn requeue(&mut self, part: Part) {
+        if part.items.is_empty() || !self.starts_items() {
             return;
         }
-        if let Some(state) = self.chunks.get_mut(&chunk.sequence) {
+        if let Some(state) = self.chunks.get_mut(&part.chunk.sequence) {
             state.parts += 1;
-            self.queue.push_front(Part { chunk, items });
+            if part.alone { &mut self.suspects } else { &mut self.queue }.push_front(part);
         }
     }
 
     /// Nothing more may start.
     pub fn drop_queue(&mut self) {
-        for part in std::mem::take(&mut self.queue) {
+        for part in self.queue.drain(..).chain(self.suspects.drain(..)) {
             if let Some(chunk) = self.chunks.get_mut(&part.chunk.sequence) {
                 chunk.parts -= 1;
             }
@@ -240,10 +300,11 @@ impl Call {
         }
     }
 
-    /// A part of the chunk has left its worker, which may still hold others.
-    pub fn part_ended(&mut self, id: ChunkId, still_held: bool, actions: &mut VecDeque<Action>) {
+    /// A part of the chunk has left its worker; the last one of the call gives the lanes back that it had there.
+    pub fn part_ended(&mut self, id: ChunkId, lanes: u32, actions: &mut VecDeque<Action>) {
         self.dispatches -= 1;
-        self.holders -= u32::from(!still_held);
+        self.holders -= u32::from(lanes > 0);
+        self.granted -= lanes;
         if let Some(chunk) = self.chunks.get_mut(&id.sequence) {
             chunk.parts -= 1;
             if chunk.is_whole() {
@@ -275,13 +336,13 @@ impl Call {
         self.window_bytes -= bytes;
     }
 
-    /// A worker took this long for this many items.
-    pub fn measure(&mut self, items: u32, micros: u32) {
+    /// A worker took this long for this many items, in so many lanes: as many of them overlapped.
+    pub fn measure(&mut self, items: u32, lanes: u32, micros: u32) {
         if items == 0 {
             return;
         }
         // Half a microsecond: the clock's own grain.
-        let nanos = (u64::from(micros) * 1000).max(500) / u64::from(items);
+        let nanos = (u64::from(micros) * 1000).max(500) * u64::from(lanes.min(items)) / u64::from(items);
         self.nanos_per_item = Some(self.nanos_per_item.map_or(nanos, |before| u64::midpoint(before, nanos)));
         self.measured_items = items.max(self.measured_items.min(items.saturating_mul(2)));
     }
@@ -290,27 +351,29 @@ impl Call {
         self.nanos_per_item
     }
 
-    fn chunk_items(&self, slots: u32) -> u32 {
+    fn chunk_items(&self) -> u32 {
         let window = self.config.window.unwrap_or(MAX_AUTO_WINDOW);
         let (wanted, most) = match self.config.chunk {
             Some(chunk) => (chunk, window),
-            // Every slot should have its two chunks, whatever the window.
-            None => (self.fitting_items(), window / (2 * slots)),
+            // Every worker should have its two chunks, whatever the window.
+            None => (self.fitting_items(), window / self.most_holders.saturating_mul(2)),
         };
         wanted.clamp(1, most.clamp(1, MAX_CHUNK_ITEMS))
     }
 
-    /// As many items as take a worker one to two milliseconds, as far as we know.
+    /// As many items as take a worker with all its lanes one to two milliseconds, as far as we know.
     fn fitting_items(&self) -> u32 {
         let Some(nanos) = self.nanos_per_item else { return 1 };
-        let fitting = TARGET_CHUNK_NANOS.div_ceil(nanos.max(1)).min(u64::from(MAX_CHUNK_ITEMS)) as u32;
+        let target = TARGET_CHUNK_NANOS * u64::from(self.config.concurrency.div_ceil(self.most_holders));
+        let fitting = target.div_ceil(nanos.max(1)).min(u64::from(MAX_CHUNK_ITEMS)) as u32;
         fitting.min(self.measured_items.saturating_mul(GROWTH))
     }
 
-    pub fn credit(&self, size: u32) -> Credit {
-        let slots = self.config.concurrency.min(size);
-        let chunk = self.chunk_items(slots);
-        let automatic = || (2 * slots).saturating_mul(chunk).min(MAX_AUTO_WINDOW.max(2 * slots));
+    pub fn credit(&self) -> Credit {
+        let chunk = self.chunk_items();
+        let least = self.config.concurrency.saturating_mul(2);
+        let automatic =
+            || self.most_holders.saturating_mul(2).saturating_mul(chunk).max(least).min(MAX_AUTO_WINDOW.max(least));
         let window = self.config.window.unwrap_or_else(automatic);
         Credit {
             items: window.saturating_sub(self.in_window),

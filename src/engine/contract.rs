@@ -12,6 +12,8 @@ pub type WorkerId = u32;
 pub struct PoolConfig {
     /// The most workers at once.
     pub size: u32,
+    /// How many items one worker runs at the same time.
+    pub lanes: u32,
     /// How long a cancelled mapper may go on before its worker is killed.
     pub grace: Micros,
 }
@@ -23,9 +25,9 @@ pub struct CallConfig {
     pub ordered: bool,
     /// The first error ends the call.
     pub stop_on_error: bool,
-    /// The most workers that run it at once.
+    /// The most items of it that run at once.
     pub concurrency: u32,
-    /// Items between source and consumer; `None`: two chunks per worker.
+    /// Items between source and consumer; `None`: two chunks per worker, at least two items per lane.
     pub window: Option<u32>,
     /// Bytes between source and consumer, as far as they are known before an item is pulled.
     pub max_bytes: u64,
@@ -81,8 +83,8 @@ pub struct Violation;
 pub enum Action {
     /// Start a worker; answer with `handle_ready` or `handle_exit`.
     Spawn { worker: WorkerId },
-    /// Send items `start..end` of the chunk to the worker, under this cell.
-    Dispatch { worker: WorkerId, cell: u8, chunk: ChunkId, start: u32, end: u32 },
+    /// Send a part of a chunk to the worker.
+    Dispatch { worker: WorkerId, sent: Sent },
     /// Take up to `most` unclaimed items back from the end of the `items` in the cell; answer with `handle_taken_back`.
     TakeBack { worker: WorkerId, cell: u8, items: u32, most: u32 },
     /// Raise the call's signal in the worker.
@@ -93,8 +95,8 @@ pub enum Action {
     Kill { worker: WorkerId },
     /// Let the worker end by itself; `handle_exit` follows.
     Retire { worker: WorkerId },
-    /// The item ran in a worker that has died: note that as its outcome ([`Status::Lost`]).
-    Lost { worker: WorkerId, chunk: ChunkId, item: u32 },
+    /// The item ran in a worker that has died: note that as its outcome ([`Status::Lost`]). It was the try of this number.
+    Lost { worker: WorkerId, chunk: ChunkId, item: u32, attempt: u32 },
     /// Hand the item's outcome to the consumer. An error where the call stops on errors is the last one.
     Deliver { chunk: ChunkId, item: u32 },
     /// Tell the consumer that this error will stop the call; it is delivered at its place later.
@@ -108,6 +110,20 @@ pub enum Action {
     Finished { call: CallId },
     /// A pool that was closed has no worker left.
     Closed,
+}
+
+/// A part of a chunk, as a worker gets it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sent {
+    pub cell: u8,
+    pub chunk: ChunkId,
+    /// The items `start..end` of the chunk.
+    pub start: u32,
+    pub end: u32,
+    /// How many items of the call the worker may run at once, over all that it has of it.
+    pub lanes: u32,
+    /// Which try at these items it is, from 1.
+    pub attempt: u32,
 }
 
 /// How much the source may be pulled.
@@ -127,9 +143,9 @@ pub struct Credit {
 pub const MAX_CHUNK_ITEMS: u32 = 16_384;
 /// The most items of an automatic window.
 pub const MAX_AUTO_WINDOW: u32 = 16_384;
-/// Chunks that a worker may hold at once: one that runs and one that waits, so that no worker waits for a crossing.
-pub const DEPTH: usize = 2;
-/// Cells that name the chunks of one worker.
-pub const CELLS: usize = 16;
+/// The most items that one worker may run at the same time.
+pub const MAX_LANES: u32 = 128;
+/// Cells that name the chunks of one worker: one for each lane, one that waits, and some that wait for an answer.
+pub const CELLS: usize = 192;
 /// Workers in a row that may die before they have finished anything, without an item to charge it to.
 pub const MAX_BARREN_DEATHS: u32 = 3;

@@ -54,8 +54,8 @@ impl Engine {
     pub(super) fn drop_actions_for(&mut self, gone: WorkerId) -> Vec<u8> {
         let mut unsent = Vec::new();
         self.actions.retain(|action| match *action {
-            Action::Dispatch { worker, cell, .. } if worker == gone => {
-                unsent.push(cell);
+            Action::Dispatch { worker, sent } if worker == gone => {
+                unsent.push(sent.cell);
                 false
             }
             Action::TakeBack { worker, .. }

@@ -8,9 +8,13 @@
 //!
 //! ```text
 //!   handle_chunk ─▶ queued ─▶ dispatched ─▶ claimed ─▶ outcome ─▶ delivered (in order, or as it comes)
-//!                     ▲            │           └─ worker dies ─▶ lost: a crash is charged to it
+//!                     ▲            │           ├─ worker dies ─▶ lost: a crash is charged to it
+//!                     │            │           └─ likewise, with others beside it ─▶ suspect: queued to run alone
 //!                     └── taken back, or its worker died before it was claimed
 //! ```
+//!
+//! A worker runs up to [`PoolConfig::lanes`] items at a time. A call counts items: each worker that has some of it is
+//! granted lanes for it, which come to the call's concurrency at most, and keeps to them itself.
 //!
 //! A call ends by itself (source at its end, all delivered), by an error that stops it, or by a cancel. From then on
 //! nothing of it starts; [`Action::Finished`] comes when nothing of it runs any more.
@@ -26,16 +30,17 @@ mod tests;
 mod worker;
 
 pub use contract::{
-    Action, CELLS, CallConfig, CallId, Cancel, ChunkId, Credit, DEPTH, Failure, MAX_AUTO_WINDOW, MAX_BARREN_DEATHS,
-    MAX_CHUNK_ITEMS, Micros, PoolConfig, Status, Violation, WorkerId,
+    Action, CELLS, CallConfig, CallId, Cancel, ChunkId, Credit, Failure, MAX_AUTO_WINDOW, MAX_BARREN_DEATHS,
+    MAX_CHUNK_ITEMS, MAX_LANES, Micros, PoolConfig, Sent, Status, Violation, WorkerId,
 };
 
-use call::Call;
+use call::{Call, Part};
 use std::collections::{BTreeMap, VecDeque};
 use worker::Worker;
 
 /// See the module's documentation.
 #[derive(Debug)]
+#[allow(clippy::struct_excessive_bools)] // each is a fact of its own
 pub struct Engine {
     config: PoolConfig,
     calls: BTreeMap<CallId, Call>,
@@ -52,6 +57,10 @@ pub struct Engine {
     start_failed: bool,
     /// When to look again whether an idle worker can take something over.
     look_again: Option<Micros>,
+    /// The worker that gets nothing more until it has nothing: an item that has to be alone waits for it.
+    emptied: Option<WorkerId>,
+    /// Items have ended beside others: a lane may be free.
+    lane_freed: bool,
     closing: bool,
     closed: bool,
 }
@@ -59,7 +68,8 @@ pub struct Engine {
 impl Engine {
     #[must_use]
     pub fn new(config: PoolConfig) -> Self {
-        let config = PoolConfig { size: config.size.max(1), ..config };
+        let config =
+            PoolConfig { size: config.size.max(1), lanes: config.lanes.clamp(1, MAX_LANES), grace: config.grace };
         Self {
             config,
             calls: BTreeMap::new(),
@@ -71,6 +81,8 @@ impl Engine {
             barren: 0,
             start_failed: false,
             look_again: None,
+            emptied: None,
+            lane_freed: false,
             closing: false,
             closed: false,
         }
@@ -78,11 +90,11 @@ impl Engine {
 
     /// Opens a call.
     pub fn handle_open(&mut self, mut config: CallConfig) -> CallId {
-        config.concurrency = config.concurrency.clamp(1, self.config.size);
+        config.concurrency = config.concurrency.clamp(1, self.config.size.saturating_mul(self.config.lanes));
         self.hope_again();
         let id = self.next_call;
         self.next_call += 1;
-        self.calls.insert(id, Call::new(id, config));
+        self.calls.insert(id, Call::new(id, config, self.config.size));
         id
     }
 
@@ -158,7 +170,15 @@ impl Engine {
             // Not at every item: else a healthy worker would hide that all its new neighbours die at once.
             self.barren = 0;
         }
-        Ok(self.settle(worker, chunk, item, status, bytes).then_some((chunk, item)))
+        self.lane_freed |= self.config.lanes > 1;
+        Ok(self.settle(chunk, item, status, bytes, None).then_some((chunk, item)))
+    }
+
+    /// All outcomes that are there for now were handed in: with lanes, their workers may have room for more.
+    pub fn handle_heard(&mut self, now: Micros) {
+        if std::mem::take(&mut self.lane_freed) {
+            self.schedule(now);
+        }
     }
 
     /// The worker is through with the chunk in this cell.
@@ -166,8 +186,9 @@ impl Engine {
         let state = self.workers.get_mut(&worker).ok_or(Violation)?;
         let (id, part) = state.end_dispatch(cell, now)?;
         if let (Some(part), Some(call)) = (part, self.calls.get_mut(&id)) {
-            call.measure(part.finished, micros);
-            call.part_ended(part.chunk, state.runs(id), &mut self.actions);
+            call.measure(part.finished, part.lanes, micros);
+            let lanes = if state.runs(id) { 0 } else { part.lanes };
+            call.part_ended(part.chunk, lanes, &mut self.actions);
         }
         self.settle_end(id);
         self.forget(worker, id);
@@ -183,9 +204,9 @@ impl Engine {
         let cut_off = state.call_in(cell).filter(|call| is_hard(*call)).map(|_| (now, self.config.grace));
         let Some(back) = state.shorten(cell, end, cut_off) else { return };
         if let Some(call) = self.calls.get_mut(&back.chunk.call) {
-            call.requeue(back.chunk, back.items);
+            call.requeue(Part { chunk: back.chunk, items: back.items, attempt: back.attempt, alone: back.alone });
             if back.whole {
-                call.part_ended(back.chunk, state.runs(back.chunk.call), &mut self.actions);
+                call.part_ended(back.chunk, back.lanes, &mut self.actions);
             }
         }
         // An error that stops the call may have waited for one of these items, which now never runs.
@@ -198,30 +219,41 @@ impl Engine {
     pub fn handle_exit(&mut self, worker: WorkerId, claimed: impl Fn(u8, u32) -> u32, now: Micros) {
         let Some(state) = self.workers.remove(&worker) else { return };
         let unsent = self.drop_actions_for(worker);
-        let mut lost = Vec::new();
-        // Later parts first: what goes back to the front of the queue keeps its order.
+        let mut ran = Vec::new();
+        // Later items first: what goes back to the front of the queue keeps its order.
         for part in state.dispatches().rev() {
             let claimed = if unsent.contains(&part.cell) { 0 } else { claimed(part.cell, part.items()) };
             let unclaimed = part.first_unclaimed(claimed);
             let Some(call) = self.calls.get_mut(&part.chunk.call) else { continue };
-            call.requeue(part.chunk, unclaimed..part.end);
-            for item in part.unfinished().filter(|item| *item < unclaimed) {
+            let (chunk, attempt, alone) = (part.chunk, part.attempt, part.alone);
+            call.requeue(Part { chunk, items: unclaimed..part.end, attempt, alone });
+            for item in part.unfinished().rev().filter(|item| *item < unclaimed) {
+                let again = Part { chunk, items: item..item + 1, attempt: attempt.saturating_add(1), alone };
                 if state.is_condemned() {
                     // We killed it for the sake of another call: this item did nothing wrong.
-                    call.requeue(part.chunk, item..item + 1);
+                    call.requeue(again);
                 } else {
-                    lost.push((part.chunk, item));
+                    ran.push(again);
                 }
             }
         }
-        let barren = lost.is_empty() && !state.has_finished_any() && !state.is_condemned();
-        for (chunk, item) in lost {
-            self.settle(worker, chunk, item, Status::Lost, 0);
+        let barren = ran.is_empty() && !state.has_finished_any() && !state.is_condemned();
+        if let [Part { chunk, items, attempt, .. }] = &ran[..] {
+            let (chunk, item) = (*chunk, items.start);
+            let lost = Action::Lost { worker, chunk, item, attempt: attempt - 1 };
+            self.settle(chunk, item, Status::Lost, 0, Some(lost));
+        } else {
+            // One of them did it, and nobody knows which.
+            for suspect in ran {
+                if let Some(call) = self.calls.get_mut(&suspect.chunk.call) {
+                    call.requeue(Part { alone: true, ..suspect });
+                }
+            }
         }
         for (at, part) in state.dispatches().enumerate() {
             if let Some(call) = self.calls.get_mut(&part.chunk.call) {
                 let more = state.dispatches().skip(at + 1).any(|other| other.chunk.call == call.id);
-                call.part_ended(part.chunk, more, &mut self.actions);
+                call.part_ended(part.chunk, if more { 0 } else { part.lanes }, &mut self.actions);
             }
         }
         if barren {
@@ -282,7 +314,7 @@ impl Engine {
     #[must_use]
     pub fn poll_credit(&self, call: CallId) -> Credit {
         let Some(call) = self.calls.get(&call).filter(|call| call.takes_items()) else { return Credit::default() };
-        let mut credit = call.credit(self.config.size);
+        let mut credit = call.credit();
         // With nothing under way it is welcome to wait for its turn: the workers may never be idle where others share them.
         credit.hungry = !call.has_queued() && (call.dispatches == 0 || self.has_idle_capacity(call));
         credit
@@ -302,11 +334,12 @@ impl Engine {
     }
 
     /// An item has ended: note it, deliver what can be, stop the call if need be. False where nobody wants it any more.
-    fn settle(&mut self, worker: WorkerId, chunk: ChunkId, item: u32, status: Status, bytes: u32) -> bool {
+    /// `lost`: the action that tells of it.
+    fn settle(&mut self, chunk: ChunkId, item: u32, status: Status, bytes: u32, lost: Option<Action>) -> bool {
         let Some(call) = self.calls.get_mut(&chunk.call) else { return false };
         let wanted = call.finish_item(chunk, item, status, bytes);
-        if wanted && status == Status::Lost {
-            self.actions.push_back(Action::Lost { worker, chunk, item });
+        if wanted {
+            self.actions.extend(lost);
         }
         if wanted && status.is_error() && call.config.stop_on_error {
             call.stop_at(chunk, item);

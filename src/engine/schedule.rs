@@ -29,14 +29,15 @@ struct Load {
 
 impl Engine {
     pub(super) fn schedule(&mut self, now: Micros) {
+        self.isolate(now);
+        self.emptied = self.worker_to_empty();
         while let Some((worker, call)) = self.next_match(now) {
             let Some(state) = self.workers.get_mut(&worker) else { break };
-            let is_new = !state.runs(call);
-            let Some(part) = self.calls.get_mut(&call).and_then(|call| call.next_part(is_new)) else { break };
+            let lanes = state.lanes_of(call);
+            let Some((part, lanes)) = self.calls.get_mut(&call).and_then(|call| call.next_part(lanes)) else { break };
             self.served = call;
-            let (chunk, start, end) = (part.chunk, part.items.start, part.items.end);
-            let cell = state.push(chunk, part.items, now);
-            self.actions.push_back(Action::Dispatch { worker, cell, chunk, start, end });
+            let sent = state.push(part, lanes, now);
+            self.actions.push_back(Action::Dispatch { worker, sent });
         }
         self.spawn_for_queue();
         self.share(now);
@@ -44,15 +45,15 @@ impl Engine {
 
     /// Whether a part of this call would start at once, or with a worker that is about to be there.
     pub(super) fn has_idle_capacity(&self, call: &Call) -> bool {
-        let idle = self.workers.values().any(Worker::is_idle);
         let starting = self.workers.values().filter(|worker| worker.is_starting()).count();
-        call.free_slots() > 0 && (idle || self.can_spawn() || starting > self.queued())
+        self.free_workers().any(|(_, worker)| starts_at(worker, call))
+            || (call.free_slots() > 0 && (self.can_spawn() || starting > self.queued()))
     }
 
     pub(super) fn spawn(&mut self) {
         let worker = self.next_worker;
         self.next_worker += 1;
-        self.workers.insert(worker, Worker::default());
+        self.workers.insert(worker, Worker::new(self.config.lanes));
         self.actions.push_back(Action::Spawn { worker });
     }
 
@@ -77,31 +78,77 @@ impl Engine {
         self.calls.values().map(Call::queued_parts).sum()
     }
 
-    /// The idlest worker that can take something, and the call whose turn it is there. A second part goes to a worker
-    /// only where no other worker could take it instead.
+    /// Items that have to be alone go to workers that have nothing.
+    fn isolate(&mut self, now: Micros) {
+        let ids: Vec<CallId> = self.calls.values().filter(|call| call.has_suspects()).map(|call| call.id).collect();
+        for id in ids {
+            while let Some(call) = self.calls.get_mut(&id).filter(|call| call.free_slots() > 0) {
+                let Some((&worker, state)) = self.workers.iter_mut().find(|(_, worker)| worker.is_idle()) else {
+                    return;
+                };
+                let Some((part, lanes)) = call.next_suspect() else { break };
+                let sent = state.push(part, lanes, now);
+                self.actions.push_back(Action::Dispatch { worker, sent });
+            }
+        }
+    }
+
+    /// Workers that would start something at once.
+    fn free_workers(&self) -> impl Iterator<Item = (WorkerId, &Worker)> {
+        let workers = self.workers.iter().map(|(&id, worker)| (id, worker));
+        workers.filter(|(id, worker)| worker.free_lanes() > 0 && Some(*id) != self.emptied)
+    }
+
+    /// A worker that gets nothing more until it has nothing, for an item that has to be alone, where no new worker will
+    /// come for it.
+    fn worker_to_empty(&self) -> Option<WorkerId> {
+        let waits = self.calls.values().any(|call| call.has_suspects() && call.free_slots() > 0);
+        if !waits || self.can_spawn() || self.workers.values().any(Worker::is_starting) {
+            return None;
+        }
+        self.workers.iter().find(|(_, worker)| worker.may_be_emptied()).map(|(&id, _)| id)
+    }
+
+    /// The worker with the most free lanes that can take something, and the call whose turn it is there. What would wait
+    /// behind others goes to a worker only where no other worker could take it instead.
     fn next_match(&self, now: Micros) -> Option<(WorkerId, CallId)> {
         let after = self.calls.range(self.served.saturating_add(1)..);
         let in_turn = after.chain(self.calls.range(..=self.served)).map(|(_, call)| call);
-        let waiting: Vec<(CallId, bool)> =
-            in_turn.filter(|call| call.has_queued()).map(|call| (call.id, call.free_slots() > 0)).collect();
+        let waiting: Vec<&Call> = in_turn.filter(|call| call.has_parts()).collect();
         if waiting.is_empty() {
             return None;
         }
-        let call_for = |worker: &Worker, may_wait: bool| {
-            let fits = |&&(call, may_spread): &&(CallId, bool)| {
-                (may_spread || worker.runs(call)) && (worker.is_idle() || may_wait || !may_spread)
-            };
-            waiting.iter().find(fits).map(|(call, _)| *call)
-        };
-        let idle = self.workers.iter().filter(|(_, worker)| worker.is_idle());
-        if let Some(found) = idle.clone().find_map(|(&id, worker)| Some((id, call_for(worker, false)?))) {
-            return Some(found);
+        let mut best: Option<(u32, WorkerId, CallId)> = None;
+        let mut has_free_lanes = false;
+        for (id, worker) in self.free_workers() {
+            let free = worker.free_lanes();
+            has_free_lanes = true;
+            if free > best.map_or(0, |(most, ..)| most)
+                && let Some(call) = waiting.iter().find(|call| starts_at(worker, call))
+            {
+                best = Some((free, id, call.id));
+                if self.config.lanes == 1 {
+                    break;
+                }
+            }
         }
-        let more_to_come = self.can_spawn() || idle.count() > 0 || self.workers.values().any(Worker::is_starting);
-        let busy = self.workers.iter().filter(|(_, worker)| {
-            worker.room() > 0 && !worker.is_idle() && !(self.config.size > 1 && is_blocked(worker, now))
+        if let Some((_, worker, call)) = best {
+            return Some((worker, call));
+        }
+        let more_to_come = self.can_spawn() || has_free_lanes || self.workers.values().any(Worker::is_starting);
+        let busy = self.workers.iter().filter(|(id, worker)| {
+            Some(**id) != self.emptied
+                && worker.lets_wait()
+                && !worker.is_idle()
+                && !(self.config.size > 1 && is_blocked(worker, now))
         });
-        busy.into_iter().find_map(|(&id, worker)| Some((id, call_for(worker, !more_to_come)?)))
+        busy.into_iter().find_map(|(&id, worker)| {
+            let fits = |call: &&&Call| {
+                let may_spread = call.may_spread();
+                (may_spread || worker.runs(call.id)) && (!more_to_come || !may_spread)
+            };
+            waiting.iter().find(fits).map(|call| (id, call.id))
+        })
     }
 
     fn spawn_for_queue(&mut self) {
@@ -111,7 +158,14 @@ impl Engine {
         let starting = self.workers.values().filter(|worker| worker.is_starting()).count();
         // A call uses no more workers than its concurrency, so more are of no use to its parts.
         let useful = |call: &Call| call.queued_parts().min(call.free_slots() as usize);
-        let useful: usize = self.calls.values().filter(|call| call.has_queued()).map(useful).sum();
+        let mut useful: usize = self.calls.values().filter(|call| call.has_queued()).map(useful).sum();
+        if self.config.lanes > 1 {
+            // What has found a lane beside others runs already, but what comes next should find a worker with less to do.
+            let crowded = |call: &Call| call.crowded_parts().min(call.free_slots() as usize);
+            let crowded: usize = self.calls.values().filter(|call| call.takes_items()).map(crowded).sum();
+            let idle = self.workers.values().filter(|worker| worker.is_idle()).count();
+            useful = useful.max(crowded.saturating_sub(idle));
+        }
         for _ in starting..useful {
             if !self.can_spawn() {
                 return;
@@ -122,12 +176,11 @@ impl Engine {
 
     /// An idle worker takes what a busy one has not begun; what waits behind a slow part waits for any worker.
     fn share(&mut self, now: Micros) {
-        let idle = self.workers.values().any(Worker::is_idle);
+        let idle = self.free_workers().next().is_some();
         let (mut best, mut later) = (None::<Load>, None::<Micros>);
         for (&id, worker) in &self.workers {
-            let first = worker.dispatches().next().map_or(0, |first| first.since);
-            for (at, part) in worker.dispatches().enumerate() {
-                let Some(load) = self.load(id, worker, part, (at > 0).then_some(first), idle, now) else { continue };
+            for (part, lanes) in worker.parts() {
+                let Some(load) = self.load(id, worker, (part, lanes), idle, now) else { continue };
                 if load.due > now {
                     later = Some(later.map_or(load.due, |other| other.min(load.due)));
                 } else if best.as_ref().is_none_or(|best| load.size() > best.size()) {
@@ -141,30 +194,35 @@ impl Engine {
         }
     }
 
-    /// What of a part could be done elsewhere, and when; `behind` tells since when the part before it has run.
+    /// What of a part, which has so many lanes, could be done elsewhere, and when.
     fn load(
         &self,
         id: WorkerId,
         worker: &Worker,
-        part: &Dispatch,
-        behind: Option<Micros>,
+        (part, lanes): (&Dispatch, u32),
         idle: bool,
         now: Micros,
     ) -> Option<Load> {
-        // Of the first part, the first unfinished item runs.
-        let unclaimed = (part.items() - part.finished).saturating_sub(u32::from(behind.is_none()));
+        // In each of its lanes, one unfinished item runs. Without any, it waits behind others.
+        let unclaimed = (part.items() - part.finished).saturating_sub(lanes);
+        let behind = worker.blocked_since().filter(|_| lanes == 0);
         if unclaimed == 0 || part.exhausted || !(idle || behind.is_some()) || self.config.size == 1 {
             return None;
         }
         let call = self.calls.get(&part.chunk.call).filter(|call| call.starts_items())?;
         // Where no more workers may run the call, all that this one has of it may still move to another.
-        let may_spread = call.free_slots() > 0;
+        let may_spread = call.may_spread();
         let alone = || worker.dispatches().filter(|other| other.chunk.call == call.id).count() == 1;
-        let may_move = may_spread || (behind.is_some() && alone());
+        let may_move = may_spread || (behind.is_some() && !call.has_suspects() && alone());
         // It may wait for whoever comes free, unless that can only be the same worker.
-        let blocked_at = behind.filter(|_| may_move || call.config.concurrency > 1).map(|since| since + BLOCKED_MICROS);
+        let blocked_at = behind.filter(|_| may_move || call.most_holders() > 1).map(|since| since + BLOCKED_MICROS);
         let worth_taking = call.nanos_per_item().unwrap_or(0) * u64::from(unclaimed) >= WORTH_TAKING_NANOS;
-        let shared_at = (idle && may_move).then_some(if worth_taking { 0 } else { part.since + SLOW_MICROS });
+        let starts_elsewhere = idle
+            && self
+                .free_workers()
+                .filter(|(other, _)| *other != id)
+                .any(|(_, other)| if other.runs(call.id) { other.free_lanes_for(call.id) > 0 } else { may_move });
+        let shared_at = starts_elsewhere.then_some(if worth_taking { 0 } else { part.since + SLOW_MICROS });
         let due = blocked_at.into_iter().chain(shared_at).min()?;
         let most = match behind {
             Some(_) if !may_spread || blocked_at.is_some_and(|at| at <= now) => unclaimed,
@@ -182,7 +240,12 @@ impl Load {
     }
 }
 
-/// Whether its first part has run for so long that nothing should wait behind it.
+/// Whether a part of the call would start at once here.
+fn starts_at(worker: &Worker, call: &Call) -> bool {
+    if worker.runs(call.id) { worker.free_lanes_for(call.id) > 0 } else { worker.free_lanes() > 0 && call.may_spread() }
+}
+
+/// Whether what runs here has run for so long that nothing should wait behind it.
 fn is_blocked(worker: &Worker, now: Micros) -> bool {
-    worker.dispatches().next().is_some_and(|first| now.saturating_sub(first.since) >= BLOCKED_MICROS)
+    worker.blocked_since().is_some_and(|since| now.saturating_sub(since) >= BLOCKED_MICROS)
 }

@@ -14,7 +14,7 @@
 
 use super::{
     Action, CELLS, CallConfig, CallId, Cancel, ChunkId, Engine, Failure, MAX_AUTO_WINDOW, MAX_BARREN_DEATHS, Micros,
-    PoolConfig, Status, WorkerId,
+    PoolConfig, Sent, Status, WorkerId,
 };
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -101,6 +101,8 @@ struct Seen {
     items: u64,
     lost: u64,
     ran_again: u64,
+    suspects: u64,
+    acquitted: u64,
     taken_back: u64,
     kills: u64,
     failed: u64,
@@ -115,6 +117,8 @@ impl Seen {
         self.items += other.items;
         self.lost += other.lost;
         self.ran_again += other.ran_again;
+        self.suspects += other.suspects;
+        self.acquitted += other.acquitted;
         self.taken_back += other.taken_back;
         self.kills += other.kills;
         self.failed += other.failed;
@@ -130,6 +134,8 @@ impl Seen {
                 self.items,
                 self.lost,
                 self.ran_again,
+                self.suspects,
+                self.acquitted,
                 self.taken_back,
                 self.kills,
                 self.failed,
@@ -172,10 +178,13 @@ enum Event {
     WarmUp(u32),
     /// The worker's process is up, or fails to come up.
     Started(WorkerId),
-    /// The worker's running item ends, or it looks for work; only in this epoch.
+    /// The worker looks for work; only in this epoch.
     Step(WorkerId, u32),
-    /// The process dies of itself; only in this epoch.
+    /// The item of this run ends, if the worker still runs it.
+    End(WorkerId, u64),
+    /// The process dies of itself; only in this epoch, or while it still runs this.
     Crash(WorkerId, u32),
+    CrashOf(WorkerId, u64),
     /// The process is killed.
     Killed(WorkerId),
     /// The parent reads what the process has published.
@@ -205,6 +214,8 @@ struct Sim {
     /// Workers that died before they had done anything.
     barren: BTreeSet<WorkerId>,
     first_sequence: u32,
+    /// Runs of items so far.
+    runs: u64,
     seen: Seen,
     trace: bool,
     log: String,
@@ -280,12 +291,18 @@ struct Item {
     lost_in: Vec<WorkerId>,
     /// Such a loss is certain: it must not run again.
     crashed: bool,
+    /// It ran beside others when their worker died: it must run alone.
+    suspect: bool,
+    /// How often it was claimed by a worker that died.
+    tries: u32,
     delivered: bool,
 }
 
 #[derive(Debug)]
 struct Process {
     state: State,
+    /// What runs, in the order in which it began.
+    lanes: Vec<Run>,
     epoch: u32,
     words: [u32; CELLS],
     parts: BTreeMap<u8, SimPart>,
@@ -310,15 +327,32 @@ struct SimPart {
     items: u32,
     arrived: Micros,
     begun: Option<Micros>,
+    /// How many items of the call the worker may run at once.
+    lanes: u32,
+    alone: bool,
+    /// Nothing is left to claim; it is over when nothing of it runs any more.
+    claimed: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum State {
     Starting,
+    /// It has looked for work, and found no more.
     Idle,
-    Running { cell: u8, item: u32, call: CallId, index: usize, hangs: bool, obeys: bool },
-    Between,
+    /// It has work to begin.
+    Busy,
     Dead,
+}
+
+/// An item that runs.
+#[derive(Clone, Copy, Debug)]
+struct Run {
+    number: u64,
+    cell: u8,
+    item: u32,
+    call: CallId,
+    hangs: bool,
+    obeys: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -338,7 +372,11 @@ enum Record {
 impl Sim {
     fn new(seed: u64, trace: bool) -> Self {
         let mut random = Random(seed);
-        let config = PoolConfig { size: random.between(1..=5) as u32, grace: random.pick(&[0, 1_000, 50_000]) };
+        let config = PoolConfig {
+            size: random.between(1..=5) as u32,
+            lanes: random.pick(&[1, 1, 1, 2, 3, 4]),
+            grace: random.pick(&[0, 1_000, 50_000]),
+        };
         let mood = Mood {
             fails_to_start: random.pick(&[0, 0, 0, 5, 30, 100]),
             crashes: random.pick(&[0, 0, 30, 100]),
@@ -367,6 +405,7 @@ impl Sim {
             charged: 0,
             barren: BTreeSet::new(),
             first_sequence: 0,
+            runs: 0,
             seen: Seen::default(),
             trace,
             log: String::new(),
@@ -454,6 +493,20 @@ impl Sim {
                 }
                 return;
             }
+            Event::End(worker, number) => {
+                self.end_run(worker, number);
+                return;
+            }
+            Event::CrashOf(worker, number) => {
+                if self
+                    .processes
+                    .get(&worker)
+                    .is_some_and(|process| process.lanes.iter().any(|run| run.number == number))
+                {
+                    self.die(worker);
+                }
+                return;
+            }
             Event::Crash(worker, epoch) => {
                 if self.processes.get(&worker).is_some_and(|process| process.epoch == epoch) {
                     self.die(worker);
@@ -473,9 +526,11 @@ impl Sim {
                         break;
                     }
                     if self.random.chance(30) && !self.random.chance(self.mood.lazy_owner) {
+                        self.engine.handle_heard(self.now);
                         self.drain();
                     }
                 }
+                self.engine.handle_heard(self.now);
                 self.publish(worker);
             }
             Event::Exited(worker) => self.exit(worker),
@@ -588,7 +643,7 @@ impl Sim {
         let credit = self.engine.poll_credit(id);
         let call = self.calls.get_mut(&id).unwrap();
         if credit.chunk > 0 && self.engine.actions.is_empty() {
-            call.check_credit(credit, self.config.size);
+            call.check_credit(credit, self.config);
         }
         let mut pulled = 0;
         let mut bytes: u64 = call.buffer.iter().map(|bytes| u64::from(*bytes)).sum();
@@ -688,7 +743,7 @@ impl Sim {
     fn perform(&mut self, action: Action) {
         match action {
             Action::Spawn { worker } => self.spawn(worker),
-            Action::Dispatch { worker, cell, chunk, start, end } => self.dispatch(worker, cell, chunk, start..end),
+            Action::Dispatch { worker, sent } => self.dispatch(worker, sent),
             Action::TakeBack { worker, cell, items, most } => {
                 let process = self.processes.get_mut(&worker).expect("a worker that is there");
                 let before = process.words[usize::from(cell)];
@@ -703,7 +758,8 @@ impl Sim {
                 assert!(process.heard_of.remove(&call), "forgets a call it has not heard of");
                 assert!(self.calls[&call].finished || self.calls[&call].is_over(), "forgets a call that goes on");
                 let held =
-                    process.inbox.iter().filter_map(|cell| process.parts.get(cell)).any(|part| part.chunk.call == call);
+                    process.inbox.iter().filter_map(|cell| process.parts.get(cell)).any(|part| part.chunk.call == call)
+                        || process.lanes.iter().any(|run| run.call == call);
                 assert!(!held || process.hostile || process.state == State::Dead, "forgets a call that it still holds");
             }
             Action::Kill { worker } => self.kill(worker),
@@ -715,7 +771,7 @@ impl Sim {
                     self.after(10, Event::Step(worker, self.processes[&worker].epoch));
                 }
             }
-            Action::Lost { worker, chunk, item } => self.lose(worker, chunk, item),
+            Action::Lost { worker, chunk, item, attempt } => self.lose(worker, chunk, item, attempt),
             Action::Deliver { chunk, item } => self.deliver(chunk, item),
             Action::Stopping { chunk, item } => {
                 let index = self.index(chunk, item);
@@ -754,6 +810,7 @@ impl Sim {
         });
         let process = Process {
             state: State::Starting,
+            lanes: Vec::new(),
             epoch: 0,
             words: [self.random.next() as u32; CELLS],
             parts: BTreeMap::new(),
@@ -773,7 +830,9 @@ impl Sim {
         self.after(delay, Event::Started(worker));
     }
 
-    fn dispatch(&mut self, worker: WorkerId, cell: u8, chunk: ChunkId, items: std::ops::Range<u32>) {
+    fn dispatch(&mut self, worker: WorkerId, sent: Sent) {
+        let Sent { cell, chunk, start, end, lanes, attempt } = sent;
+        let items = start..end;
         let first = self.index(chunk, items.start);
         let at = chunk.sequence.wrapping_sub(self.first_sequence) as usize;
         let call = &self.calls[&chunk.call];
@@ -781,14 +840,28 @@ impl Sim {
         assert!(!call.sealed && !call.failed && call.stopping.is_none() && !call.finished, "a part of an ended call");
         assert!(call.cancelled || !call.chunks[at].2, "a part of a released chunk");
         assert!(!items.is_empty() && items.end <= call.chunks[at].1);
+        let mut alone = false;
         for index in first..first + items.len() {
             let item = &call.items[index];
             assert!(!item.ended && !item.crashed, "item {index} runs again");
             assert_eq!(item.claimed_in, None, "item {index} is sent while it runs");
+            let hostile = !item.lost_in.is_empty();
+            assert!(item.tries + 1 == attempt || hostile, "item {index}: attempt {attempt} after {}", item.tries);
+            // Invariant 6: a suspect runs alone.
+            assert!(!item.suspect || items.len() == 1, "suspect {index} is sent beside others");
+            alone |= item.suspect;
         }
+        let concurrency = call.plan.config.concurrency.min(self.config.size * self.config.lanes);
+        let workers = concurrency.min(self.config.size);
+        let even = concurrency / workers..=concurrency.div_ceil(workers);
+        assert!(even.contains(&lanes), "{lanes} lanes of {concurrency} for one of {workers} workers");
         let process = self.processes.get_mut(&worker).expect("a worker that is there");
         assert_ne!(process.state, State::Starting, "a part for a worker that starts");
-        let part = SimPart { chunk, start: items.start, items: items.len() as u32, arrived: self.now, begun: None };
+        assert!(!alone || process.parts.is_empty(), "a suspect is sent to a worker that has something");
+        assert!(!process.parts.values().any(|part| part.alone), "something is sent to a worker that runs a suspect");
+        let begun = None;
+        let items = items.len() as u32;
+        let part = SimPart { chunk, start, items, arrived: self.now, begun, lanes, alone, claimed: false };
         assert!(process.parts.insert(cell, part).is_none(), "cell {cell} is in use");
         process.heard_of.insert(chunk.call);
         process.words[usize::from(cell)] = part.items << 16;
@@ -805,12 +878,11 @@ impl Sim {
         let ending = &self.calls[&call];
         assert!(ending.is_ending(), "aborts a call that goes on");
         process.aborted.insert(call);
-        if let State::Running { call: running, obeys: true, .. } = process.state
-            && running == call
-        {
-            process.epoch += 1;
-            let (delay, epoch) = (self.random.between(1..=200), process.epoch);
-            self.after(delay, Event::Step(worker, epoch));
+        let obeying: Vec<u64> =
+            process.lanes.iter().filter(|run| run.call == call && run.obeys).map(|run| run.number).collect();
+        for number in obeying {
+            let delay = self.random.between(1..=200);
+            self.after(delay, Event::End(worker, number));
         }
     }
 
@@ -826,10 +898,10 @@ impl Sim {
         });
         assert!(due || process.hostile, "worker {worker} is killed for nothing");
         self.seen.kills += 1;
-        let (delay, epoch) = (self.random.between(0..=1_000), process.epoch);
-        // Now and then its item ends at the last moment, and it begins another.
-        if matches!(process.state, State::Running { .. }) && self.random.chance(50) {
-            self.after(delay / 2, Event::Step(worker, epoch));
+        let delay = self.random.between(0..=1_000);
+        // Now and then an item ends at the last moment, and it begins another.
+        if let Some(number) = process.lanes.first().map(|run| run.number).filter(|_| self.random.chance(50)) {
+            self.after(delay / 2, Event::End(worker, number));
         }
         self.after(delay, Event::Killed(worker));
     }
@@ -864,13 +936,14 @@ impl Sim {
         self.seen.items += 1;
     }
 
-    fn lose(&mut self, worker: WorkerId, chunk: ChunkId, number: u32) {
+    fn lose(&mut self, worker: WorkerId, chunk: ChunkId, number: u32, attempt: u32) {
         let index = self.index(chunk, number);
         let call = self.calls.get_mut(&chunk.call).unwrap();
         let item = &mut call.items[index];
         assert!(!item.ended && item.handed.is_none(), "finished item {index} is lost");
         // Invariant 6: only what ran when its worker died by itself.
         assert!(item.lost_in.contains(&worker), "item {index} did not run in worker {worker} when that died");
+        assert!(!item.crashed || attempt == item.tries, "item {index}: attempt {attempt} of {}", item.tries);
         item.handed = Some((Status::Lost, 0));
         item.ended = true;
         call.handed_count += 1;
@@ -954,6 +1027,7 @@ impl Sim {
         assert!(!item.ended, "item {index} ended twice");
         item.ended = true;
         item.claimed_in = None;
+        self.seen.acquitted += u64::from(item.suspect);
         let is_error = status == Status::Error;
         if let Some(place) = answer {
             assert_eq!(place, (part.chunk, part.start + number), "another item");
@@ -991,36 +1065,46 @@ impl Sim {
         self.after(1, Event::Step(worker, epoch));
     }
 
-    /// Ends the running item, if there is one, and looks for the next.
+    /// Looks for work.
     fn step_worker(&mut self, worker: WorkerId) {
         let process = self.processes.get_mut(&worker).unwrap();
         match process.state {
             State::Starting | State::Dead => return,
-            State::Idle => {
+            State::Idle | State::Busy => {
                 if process.inbox.is_empty() {
-                    if process.retiring {
+                    if process.retiring && process.lanes.is_empty() {
                         self.die(worker);
                     }
                     return;
                 }
             }
-            State::Running { cell, item, call, .. } => {
-                let aborted = process.aborted.contains(&call);
-                let plan = &self.calls[&call].plan;
-                let status = if self.random.chance(if aborted { 50 } else { plan.errors }) {
-                    Status::Error
-                } else if self.random.chance(10) {
-                    Status::Skipped
-                } else {
-                    Status::Value
-                };
-                let bytes = self.random.between(0..=80) as u32;
-                process.outbox.push_back(Record::Outcome { cell, item, status, bytes });
-                process.state = State::Between;
-                self.publish(worker);
-            }
-            State::Between => {}
         }
+        if self.processes[&worker].hostile && self.random.chance(10) {
+            self.misbehave(worker);
+        }
+        self.claim_next(worker);
+    }
+
+    /// A running item ends, and its lane looks for the next.
+    fn end_run(&mut self, worker: WorkerId, number: u64) {
+        let Some(process) = self.processes.get_mut(&worker).filter(|process| process.state != State::Dead) else {
+            return;
+        };
+        let Some(at) = process.lanes.iter().position(|run| run.number == number) else { return };
+        let Run { cell, item, call, .. } = process.lanes.remove(at);
+        let aborted = process.aborted.contains(&call);
+        let plan = &self.calls[&call].plan;
+        let status = if self.random.chance(if aborted { 50 } else { plan.errors }) {
+            Status::Error
+        } else if self.random.chance(10) {
+            Status::Skipped
+        } else {
+            Status::Value
+        };
+        let bytes = self.random.between(0..=80) as u32;
+        process.outbox.push_back(Record::Outcome { cell, item, status, bytes });
+        process.state = State::Busy;
+        self.publish(worker);
         if self.processes[&worker].hostile && self.random.chance(10) {
             self.misbehave(worker);
         }
@@ -1030,32 +1114,62 @@ impl Sim {
         self.claim_next(worker);
     }
 
+    /// Fills the lanes: with the parts in the order in which they came, but of no call more than it may.
     fn claim_next(&mut self, worker: WorkerId) {
         let now = self.now;
+        let most = self.config.lanes as usize;
         let process = self.processes.get_mut(&worker).unwrap();
         process.epoch += 1;
-        while let Some(&cell) = process.inbox.front() {
-            let Some(part) = process.parts.get_mut(&cell) else {
-                assert!(process.hostile);
-                process.inbox.pop_front();
-                continue;
-            };
-            let begun = *part.begun.get_or_insert(now);
-            if let Some(item) = claim(&mut process.words[usize::from(cell)]) {
-                return self.run_item(worker, cell, item);
+        process.since = now;
+        loop {
+            let process = self.processes.get_mut(&worker).unwrap();
+            if process.state == State::Dead {
+                return;
             }
-            process.inbox.pop_front();
+            process.inbox.retain(|cell| {
+                process.parts.get(cell).is_some_and(|part| !part.claimed) || {
+                    assert!(process.hostile || process.parts.contains_key(cell));
+                    false
+                }
+            });
+            let may_begin = |cell: &u8| {
+                let part = &process.parts[cell];
+                let running = process.lanes.iter().filter(|run| run.call == part.chunk.call).count();
+                process.lanes.len() < most && running < part.lanes as usize
+            };
+            let Some(cell) = process.inbox.iter().copied().find(may_begin) else { break };
+            let part = process.parts.get_mut(&cell).unwrap();
+            part.begun.get_or_insert(now);
+            if let Some(item) = claim(&mut process.words[usize::from(cell)]) {
+                self.run_item(worker, cell, item);
+            } else {
+                part.claimed = true;
+            }
+        }
+        let process = self.processes.get_mut(&worker).unwrap();
+        // A part is over when its last item has ended.
+        let over: Vec<(u8, Micros)> = process
+            .parts
+            .iter()
+            .filter(|(cell, part)| part.claimed && !process.lanes.iter().any(|run| run.cell == **cell))
+            .filter(|(cell, _)| {
+                !process.outbox.iter().any(|record| matches!(record, Record::Done { cell: done, .. } if done == *cell))
+            })
+            .map(|(cell, part)| (*cell, part.begun.unwrap_or(now)))
+            .collect();
+        for (cell, begun) in over {
             process.outbox.push_back(Record::Done { cell, micros: (now - begun) as u32 });
         }
-        process.state = State::Idle;
-        process.since = now;
+        let has_lanes = process.lanes.len() < most;
+        process.state = if has_lanes { State::Idle } else { State::Busy };
+        let idle = process.lanes.is_empty();
         let (crashes, epoch, retiring) =
             (matches!(process.crash_in, Some((0, CrashAt::Idle))), process.epoch, process.retiring);
         self.publish(worker);
-        if crashes {
+        if crashes && idle {
             let delay = self.random.between(0..=500);
             self.after(delay, Event::Crash(worker, epoch));
-        } else if retiring {
+        } else if retiring && idle {
             self.die(worker);
         }
     }
@@ -1084,10 +1198,10 @@ impl Sim {
         } else {
             self.random.between(0..=2 * self.mood.item_micros)
         };
+        self.runs += 1;
+        let run = Run { number: self.runs, cell, item: number, call: id, hangs, obeys };
         let process = self.processes.get_mut(&worker).unwrap();
-        process.state = State::Running { cell, item: number, call: id, index, hangs, obeys };
-        process.since = self.now;
-        let epoch = process.epoch;
+        process.lanes.push(run);
         let crashes = match &mut process.crash_in {
             Some((0, at)) => *at == CrashAt::Running,
             Some((items, _)) => {
@@ -1098,9 +1212,9 @@ impl Sim {
         };
         if crashes {
             let delay = self.random.between(0..=micros);
-            self.after(delay, Event::Crash(worker, epoch));
+            self.after(delay, Event::CrashOf(worker, run.number));
         } else if !hangs || (obeys && self.processes[&worker].aborted.contains(&id)) {
-            self.after(micros, Event::Step(worker, epoch));
+            self.after(micros, Event::End(worker, run.number));
         }
     }
 
@@ -1150,21 +1264,39 @@ impl Sim {
         let words = process.words;
         let hostile = process.hostile;
         let parts: Vec<SimPart> = process.parts.values().copied().collect();
+        // Invariant 6, as the processes have lived it: what was claimed, and has not ended.
+        // (Two parts may name an item that was taken back and came again.)
+        let claimed_here =
+            |part: &SimPart, at: &usize| self.calls[&part.chunk.call].items[*at].claimed_in == Some(worker);
+        let running: BTreeSet<(CallId, usize)> = parts
+            .iter()
+            .flat_map(|part| self.part_indexes(part).map(move |at| (part, at)))
+            .filter(|(part, at)| claimed_here(part, at))
+            .map(|(part, at)| (part.chunk.call, at))
+            .collect();
+        let running = running.len();
         for part in parts {
             let indexes: Vec<usize> = self.part_indexes(&part).collect();
             let call = self.calls.get_mut(&part.chunk.call).unwrap();
             for index in indexes {
                 let item = &mut call.items[index];
                 let claimed = item.claimed_in == Some(worker);
-                // Invariant 6: charged to the item that ran, and to no other; not where we killed the worker.
+                item.tries += u32::from(claimed);
+                // Charged to the item that ran, and to no other; not where we killed the worker.
                 if hostile && !item.ended {
                     item.lost_in.push(worker);
+                    item.suspect = false;
                     call.may_stop |= call.plan.config.stop_on_error;
-                } else if claimed && !condemned {
+                } else if claimed && !condemned && running == 1 {
                     item.lost_in.push(worker);
                     item.crashed = true;
                     self.charged += 1;
                     call.may_stop |= call.plan.config.stop_on_error;
+                } else if claimed && !condemned {
+                    assert!(!item.suspect, "suspect {index} ran beside others");
+                    item.suspect = true;
+                    self.seen.suspects += 1;
+                    self.charged += 1;
                 } else if claimed {
                     self.seen.ran_again += 1;
                 }
@@ -1189,12 +1321,15 @@ impl Sim {
         assert_eq!(item.claimed_in, None, "item {index} runs twice at once");
         // Invariants 2 and 5.
         assert!(!call.sealed && !call.finished, "item {index} of an ended call starts");
-        // Invariant 3.
-        let others = self.processes.iter().filter(|(other, process)| {
-            **other != worker && matches!(process.state, State::Running { call, .. } if call == id)
-        });
-        let most = call.plan.config.concurrency as usize;
-        assert!(others.count() < most, "more than {most} workers run call {id}");
+        // Invariant 3, in items: this one is the next.
+        let most = call.plan.config.concurrency.min(self.config.size * self.config.lanes) as usize;
+        let honest = || self.processes.values().filter(|process| !process.hostile && process.state != State::Dead);
+        let running = honest().flat_map(|process| &process.lanes).filter(|run| run.call == id).count();
+        assert!(running < most, "more than {most} items of call {id} run");
+        let process = &self.processes[&worker];
+        assert!(process.lanes.len() < self.config.lanes as usize, "worker {worker} runs too many items");
+        // Invariant 6.
+        assert!(!item.suspect || process.lanes.is_empty(), "suspect {index} runs beside others");
     }
 
     /// All actions are performed: is everything under way that could be?
@@ -1215,15 +1350,43 @@ impl Sim {
             }
             // Memory does not grow with the source: only chunks that are not released are remembered.
             assert_eq!(self.engine.calls[id].live_chunks(), call.live, "chunks that the engine remembers");
-            // No part waits while an idle worker could take it.
+            // No part waits while a worker has a lane for it.
             let engine_call = &self.engine.calls[id];
             let holders = self.engine.workers.values().filter(|worker| worker.runs(*id)).count();
-            let idle = self.engine.workers.values().any(super::worker::Worker::is_idle);
-            let most = call.plan.config.concurrency.min(self.config.size);
-            let may_spread = holders < most as usize;
-            assert_eq!(engine_call.free_slots() as usize, most as usize - holders, "how many workers run call {id}");
-            assert!(!(idle && may_spread && engine_call.has_queued()), "a part waits while a worker is idle");
+            let most = call.plan.config.concurrency.min(self.config.size) as usize;
+            assert_eq!(engine_call.free_slots() as usize, most - holders, "how many workers run call {id}");
+            for (worker, process) in self.processes.iter().filter(|(_, process)| !process.hostile) {
+                if !self.engine.workers[worker].may_be_emptied() {
+                    continue;
+                }
+                let takes = self.has_lane_for(process, *id, holders < most && !engine_call.has_suspects());
+                let kept = self.engine.emptied == Some(*worker);
+                assert!(!takes || kept || !engine_call.has_parts(), "a part waits while worker {worker} has a lane");
+                let suspect_waits = engine_call.has_suspects() && holders < most;
+                assert!(!suspect_waits || !process.parts.is_empty(), "a suspect waits while worker {worker} is idle");
+            }
         }
+    }
+
+    /// Whether an item of the call would start at once, as far as the parent can know.
+    fn has_lane_for(&self, process: &Process, id: CallId, may_spread: bool) -> bool {
+        let most = self.config.lanes as usize;
+        if most == 1 {
+            return process.parts.is_empty() && may_spread;
+        }
+        let mut calls: BTreeMap<CallId, (usize, usize)> = BTreeMap::new();
+        for (cell, part) in &process.parts {
+            let end = (process.words[usize::from(*cell)] >> 16) as usize;
+            let items = &self.calls[&part.chunk.call].items;
+            let first = self.index(part.chunk, part.start);
+            let unfinished = items[first..first + end].iter().filter(|item| !item.ended).count();
+            if end > 0 {
+                let (used, grant) = calls.entry(part.chunk.call).or_insert((0, part.lanes as usize));
+                *used = (*used + unfinished.max(1)).min(*grant);
+            }
+        }
+        let used: usize = calls.values().map(|(used, _)| used).sum();
+        used < most && calls.get(&id).map_or(may_spread, |(used, grant)| used < grant)
     }
 
     /// Time passes, and nothing happens in between.
@@ -1231,15 +1394,16 @@ impl Sim {
         self.now = later;
         let lately = later.saturating_sub(PATIENCE);
         for (worker, process) in &self.processes {
-            if let State::Running { call, hangs, obeys, .. } = process.state {
-                let hard = self.calls[&call].hard_since;
+            for Run { call, hangs, obeys, .. } in process.lanes.iter().filter(|_| process.state != State::Dead) {
+                let hard = self.calls[call].hard_since;
                 let overdue = hard.is_some_and(|since| since + self.config.grace + PATIENCE < later);
-                assert!(!(overdue && hangs && !obeys), "worker {worker} outlives a hard cancel");
+                assert!(!(overdue && *hangs && !*obeys), "worker {worker} outlives a hard cancel");
             }
             let is_stuck = !matches!(process.state, State::Dead | State::Starting) && process.since <= lately;
             if is_stuck && !process.hostile && self.engine.actions.is_empty() {
-                for (at, cell) in process.inbox.iter().enumerate() {
-                    self.check_stuck(*worker, *cell, at > 0, lately);
+                for cell in process.inbox.iter().filter(|cell| !process.parts[*cell].claimed) {
+                    let behind = process.parts[cell].begun.is_none();
+                    self.check_stuck(*worker, *cell, behind, lately);
                 }
             }
         }
@@ -1255,16 +1419,21 @@ impl Sim {
             return;
         }
         let most = call.plan.config.concurrency.min(self.config.size) as usize;
-        let runs_it = matches!(process.state, State::Running { call, .. } if call == part.chunk.call);
+        let runs_it = process.lanes.iter().any(|run| run.call == part.chunk.call);
         let holders = self.engine.workers.values().filter(|worker| worker.runs(part.chunk.call)).count();
         let mut others = self.processes.iter().filter(|(other, _)| **other != worker).map(|(_, other)| other);
         let idle = others.clone().any(|other| {
-            other.state == State::Idle && other.inbox.is_empty() && other.outbox.is_empty() && other.since <= lately
+            let has_nothing = other.inbox.is_empty() && other.outbox.is_empty() && other.lanes.is_empty();
+            other.state == State::Idle && has_nothing && other.since <= lately
         });
         // It could have moved to an idle worker, if the call may spread or this one lets go of it.
-        assert!(!idle || (holders >= most && runs_it), "an idle worker leaves cell {cell} to worker {worker}");
+        let reserved = self.engine.calls[&part.chunk.call].has_suspects();
+        assert!(
+            !idle || (holders >= most && runs_it) || reserved,
+            "an idle worker leaves cell {cell} to worker {worker}"
+        );
         // It could have gone back to wait for whoever is first.
-        let working = others.any(|other| matches!(other.state, State::Running { .. }));
+        let working = others.any(|other| other.state != State::Dead && !other.lanes.is_empty());
         assert!(!working || !behind || (most == 1 && runs_it), "cell {cell} waits for one item of worker {worker}");
     }
 
@@ -1355,14 +1524,15 @@ impl SimCall {
     }
 
     /// Invariant 3: window and bytes, counted here on our own.
-    fn check_credit(&self, credit: super::Credit, size: u32) {
+    fn check_credit(&self, credit: super::Credit, pool: PoolConfig) {
         if self.may_stop || self.source_ended {
             return;
         }
-        let slots = self.plan.config.concurrency.min(size);
+        let concurrency = self.plan.config.concurrency.min(pool.size * pool.lanes);
+        let workers = concurrency.min(pool.size);
         let most = match self.plan.config.window {
             Some(window) => window,
-            None => MAX_AUTO_WINDOW.min(2 * slots * credit.chunk).max(2 * slots),
+            None => MAX_AUTO_WINDOW.min(2 * workers * credit.chunk).max(2 * concurrency),
         };
         assert_eq!(credit.items, most.saturating_sub(self.in_window), "credit of a window of {most}");
         let bytes = self.plan.config.max_bytes.saturating_sub(self.window_bytes);
@@ -1373,7 +1543,8 @@ impl SimCall {
 
 impl Plan {
     fn draw(random: &mut Random) -> Self {
-        let concurrency = random.between(1..=6) as u32;
+        let most = random.pick(&[6, 6, 20]);
+        let concurrency = random.between(1..=most) as u32;
         let window = random.chance(40).then(|| random.between(1..=40) as u32);
         let config = CallConfig {
             ordered: random.chance(60),

@@ -10,7 +10,7 @@ const CALL: CallConfig =
     CallConfig { ordered: true, stop_on_error: true, concurrency: 8, window: None, max_bytes: 1 << 26, chunk: None };
 
 fn pool(size: u32) -> Engine {
-    Engine::new(PoolConfig { size, grace: 1_000 })
+    Engine::new(PoolConfig { size, lanes: 1, grace: 1_000 })
 }
 
 /// What the engine asks for, but for spawns, which are answered at once.
@@ -28,7 +28,7 @@ fn actions(engine: &mut Engine) -> Vec<Action> {
 
 fn dispatches(engine: &mut Engine) -> Vec<(WorkerId, u8, ChunkId)> {
     let sent = |action| match action {
-        Action::Dispatch { worker, cell, chunk, .. } => Some((worker, cell, chunk)),
+        Action::Dispatch { worker, sent } => Some((worker, sent.cell, sent.chunk)),
         _ => None,
     };
     actions(engine).into_iter().filter_map(sent).collect()
@@ -241,7 +241,7 @@ fn workers_that_die_at_once_are_not_replaced_for_ever_beside_one_that_lives() {
                     engine.handle_ready(worker, now).unwrap();
                     engine.handle_exit(worker, |_, _| 0, now);
                 }
-                Action::Dispatch { worker, cell: sent, .. } if worker == alive => cell = sent,
+                Action::Dispatch { worker, sent } if worker == alive => cell = sent.cell,
                 _ => {}
             }
         }
@@ -281,6 +281,95 @@ fn a_hard_cancel_kills_at_its_own_time_and_only_for_its_own_items() {
     assert!(!actions(&mut engine).iter().any(|action| matches!(action, Action::Kill { .. })));
 }
 
+/// Two calls share workers with two lanes each; the first has a lane of two of them at most.
+fn shared_workers(size: u32) -> (Engine, [CallId; 2], Vec<(WorkerId, Sent)>) {
+    let mut engine = Engine::new(PoolConfig { size, lanes: 2, grace: 1_000 });
+    let config = CallConfig { ordered: false, stop_on_error: false, chunk: Some(1), ..CALL };
+    let calls = [engine.handle_open(CallConfig { concurrency: 2, ..config }), engine.handle_open(config)];
+    engine.handle_warm_up(size);
+    actions(&mut engine);
+    for call in calls {
+        for _ in 0..2 {
+            engine.handle_chunk(call, &[1], 0);
+        }
+    }
+    let sent = sends(&mut engine);
+    (engine, calls, sent)
+}
+
+fn sends(engine: &mut Engine) -> Vec<(WorkerId, Sent)> {
+    let sent = |action| match action {
+        Action::Dispatch { worker, sent } => Some((worker, sent)),
+        _ => None,
+    };
+    actions(engine).into_iter().filter_map(sent).collect()
+}
+
+#[test]
+fn a_slot_is_kept_for_an_item_that_has_to_be_alone() {
+    let (mut engine, [few, many], sent) = shared_workers(3);
+    let at = |call: CallId| sent.iter().filter(move |(_, sent)| sent.chunk.call == call).map(|(worker, _)| *worker);
+    let dies = at(few).find(|worker| at(many).any(|other| other == *worker)).expect("a worker of both");
+    engine.handle_exit(dies, |_, items| items, 1);
+    assert_eq!(engine.poll_action(), Some(Action::Spawn { worker: 3 }));
+    // A third worker has a lane, and may not have it: the item that is suspected would wait for ever.
+    let stays = at(few).find(|worker| *worker != dies);
+    engine.handle_chunk(few, &[1], 2);
+    engine.handle_chunk(few, &[1], 2);
+    let sent = sends(&mut engine);
+    assert!(sent.iter().all(|(worker, _)| Some(*worker) == stays), "{sent:?}");
+    engine.handle_ready(3, 3).unwrap();
+    let sent = sends(&mut engine);
+    let [(3, Sent { cell, chunk, attempt: 2, .. })] = sent[..] else { panic!("{sent:?}") };
+    assert_eq!(chunk.call, few);
+    // When it has ended, the other suspect has the worker, and others have their slot again.
+    end(&mut engine, 3, cell, Status::Value, 4);
+    let sent = sends(&mut engine);
+    assert!(sent.iter().any(|(worker, sent)| (*worker, sent.chunk.call, sent.attempt) == (3, many, 2)), "{sent:?}");
+    assert!(sent.iter().any(|(worker, sent)| ![3, dies].contains(worker) && sent.chunk.call == few), "{sent:?}");
+}
+
+#[test]
+fn where_no_worker_can_be_started_one_is_emptied_for_an_item_that_has_to_be_alone() {
+    let (mut engine, [few, many], sent) = shared_workers(2);
+    assert!(sent.len() == 4, "{sent:?}");
+    engine.handle_exit(1, |_, items| items, 1);
+    assert_eq!(engine.poll_action(), Some(Action::Spawn { worker: 2 }));
+    engine.handle_exit(2, |_, _| 0, 2);
+    let mut held: Vec<Sent> = sent.iter().filter(|(worker, _)| *worker == 0).map(|(_, sent)| *sent).collect();
+    for now in 3..20 {
+        engine.handle_chunk(many, &[1], now);
+        let Some(sent) = held.pop() else { break };
+        end(&mut engine, 0, sent.cell, Status::Value, now);
+        held.extend(sends(&mut engine).into_iter().map(|(_, sent)| sent));
+        assert!(held.iter().all(|sent| sent.attempt == 1 || held.len() == 1), "{held:?}");
+        if held.iter().any(|sent| sent.attempt == 2 && sent.chunk.call == few) {
+            return;
+        }
+    }
+    panic!("the suspect never had a worker");
+}
+
+#[test]
+fn lanes_that_are_given_back_are_given_again() {
+    let mut engine = Engine::new(PoolConfig { size: 2, lanes: 4, grace: 1_000 });
+    let call = engine.handle_open(CallConfig { ordered: false, concurrency: 5, chunk: Some(1), ..CALL });
+    engine.handle_warm_up(2);
+    for now in 0..10 {
+        actions(&mut engine);
+        engine.handle_chunk(call, &[1], now);
+        engine.handle_chunk(call, &[1], now);
+        let sent = sends(&mut engine);
+        let mut lanes: Vec<u32> = sent.iter().map(|(_, sent)| sent.lanes).collect();
+        lanes.sort_unstable();
+        assert_eq!(lanes, [2, 3]);
+        for (worker, sent) in sent {
+            end(&mut engine, worker, sent.cell, Status::Value, now);
+        }
+        engine.handle_consumed(call, 2, 2);
+    }
+}
+
 #[derive(Clone, Debug)]
 enum Input {
     Chunk(CallId, u8),
@@ -294,6 +383,7 @@ enum Input {
     Exit(WorkerId, u32),
     Time(u32),
     Close,
+    Heard,
     Drain,
 }
 
@@ -314,6 +404,7 @@ fn input() -> impl Strategy<Value = Input> {
         1 => (worker(), number()).prop_map(|(worker, claimed)| Input::Exit(worker, claimed)),
         2 => (0..40_000u32).prop_map(Input::Time),
         1 => Just(Input::Close),
+        3 => Just(Input::Heard),
         4 => Just(Input::Drain),
     ]
 }
@@ -326,8 +417,9 @@ proptest! {
         ordered in any::<bool>(),
         stop_on_error in any::<bool>(),
         concurrency in any::<u32>(),
+        lanes in 1..5u32,
     ) {
-        let mut engine = pool(3);
+        let mut engine = Engine::new(PoolConfig { size: 3, lanes, grace: 1_000 });
         for _ in 0..3 {
             engine.handle_open(CallConfig { ordered, stop_on_error, concurrency, ..CALL });
         }
@@ -358,6 +450,7 @@ proptest! {
                     engine.handle_timeout(now);
                 }
                 Input::Close => engine.handle_close(),
+                Input::Heard => engine.handle_heard(now),
                 Input::Drain => while let Some(action) = engine.poll_action() {
                     if let Action::Deliver { chunk, item } = action {
                         prop_assert!(delivered.insert((chunk, item)), "twice: {chunk:?} {item}");

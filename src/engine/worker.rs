@@ -1,6 +1,9 @@
-//! One worker: whether it is ready, and which parts it holds.
+//! One worker: whether it is ready, which parts it holds, and which of its lanes they use.
+//!
+//! A worker runs up to `lanes` items at a time, of one part or of several. What we know of that lags behind: an item
+//! counts as running until we have heard of its end, and the parts that were sent first have the first choice.
 
-use super::{CELLS, CallId, ChunkId, DEPTH, Micros, Violation};
+use super::{CELLS, CallId, ChunkId, Micros, Sent, Violation, call::Part};
 use std::{collections::VecDeque, ops::Range};
 
 /// A part that a worker holds. Its items are numbered from `start` in the chunk, from 0 in the cell.
@@ -11,6 +14,12 @@ pub(super) struct Dispatch {
     pub start: u32,
     /// Lowered when items are taken back.
     pub end: u32,
+    /// Which try at its items it is.
+    pub attempt: u32,
+    /// Its item is suspected of a crash: while the worker has it, it gets nothing else.
+    pub alone: bool,
+    /// How many items of its call the worker may run at once: the same for all parts of the call that it holds.
+    pub lanes: u32,
     /// Since when the worker has it, or since when it is the first.
     pub since: Micros,
     /// Items that have ended.
@@ -28,7 +37,7 @@ pub(super) struct Dispatch {
 }
 
 impl Dispatch {
-    pub fn unfinished(&self) -> impl Iterator<Item = u32> {
+    pub fn unfinished(&self) -> impl DoubleEndedIterator<Item = u32> {
         (self.start..self.end).filter(|item| !self.ended[(item - self.start) as usize])
     }
 
@@ -52,8 +61,12 @@ impl Dispatch {
 pub(super) struct Returned {
     pub chunk: ChunkId,
     pub items: Range<u32>,
+    pub attempt: u32,
+    pub alone: bool,
     /// Nothing of the part is left with the worker.
     pub whole: bool,
+    /// Lanes that its call has no use for any more here.
+    pub lanes: u32,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -66,8 +79,10 @@ enum Prospect {
     Condemned,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Worker {
+    /// How many items it runs at the same time.
+    lanes: u32,
     ready: bool,
     /// Only one that stays gets more work.
     prospect: Prospect,
@@ -79,9 +94,24 @@ pub(super) struct Worker {
     /// Calls that it has heard of.
     calls: Vec<CallId>,
     finished_any: bool,
+    /// When a part of it last ended, or began at once.
+    moved: Micros,
 }
 
 impl Worker {
+    pub fn new(lanes: u32) -> Self {
+        Self {
+            lanes,
+            ready: false,
+            prospect: Prospect::default(),
+            dispatches: VecDeque::new(),
+            reserved: Vec::new(),
+            calls: Vec::new(),
+            finished_any: false,
+            moved: 0,
+        }
+    }
+
     /// True the first time.
     pub fn become_ready(&mut self) -> bool {
         !std::mem::replace(&mut self.ready, true)
@@ -139,18 +169,82 @@ impl Worker {
         self.dispatches.iter_mut().find(|dispatch| dispatch.cell == cell)
     }
 
-    /// How many parts it can take.
-    pub fn room(&self) -> usize {
+    /// Whether it takes more parts at all.
+    fn takes_parts(&self) -> bool {
         let has_cell = self.dispatches.len() + self.reserved.len() < CELLS;
-        if self.ready && self.prospect == Prospect::Stays && has_cell {
-            DEPTH.saturating_sub(self.dispatches.len())
-        } else {
+        self.ready && self.prospect == Prospect::Stays && has_cell && !self.dispatches.iter().any(|part| part.alone)
+    }
+
+    /// Whether it can be left without parts for one that has to be alone.
+    pub fn may_be_emptied(&self) -> bool {
+        self.ready && self.prospect == Prospect::Stays && !self.dispatches.iter().any(|part| part.alone)
+    }
+
+    /// It takes parts, and has none.
+    pub fn is_idle(&self) -> bool {
+        self.dispatches.is_empty() && self.takes_parts()
+    }
+
+    /// How many items more would start at once. With a single lane, a part that is void keeps it all the same: it is
+    /// gone in a moment.
+    pub fn free_lanes(&self) -> u32 {
+        if !self.takes_parts() {
             0
+        } else if self.dispatches.is_empty() {
+            self.lanes
+        } else if self.lanes == 1 {
+            0
+        } else {
+            self.lanes - self.parts().map(|(_, lanes)| lanes).sum::<u32>()
         }
     }
 
-    pub fn is_idle(&self) -> bool {
-        self.room() == DEPTH
+    /// How many items more of the call, of which it has some, would start at once.
+    pub fn free_lanes_for(&self, call: CallId) -> u32 {
+        if self.lanes == 1 {
+            return 0;
+        }
+        let mine = || self.parts().filter(|(part, _)| part.chunk.call == call);
+        let granted = mine().next().map_or(0, |(part, _)| part.lanes);
+        self.free_lanes().min(granted.saturating_sub(mine().map(|(_, lanes)| lanes).sum::<u32>()))
+    }
+
+    /// Whether it takes a part that waits behind those that run, so that it need not wait for a crossing.
+    pub fn lets_wait(&self) -> bool {
+        let all_run = || self.lanes == 1 || self.parts().all(|(_, lanes)| lanes > 0);
+        self.takes_parts() && self.dispatches.len() <= self.lanes as usize && all_run()
+    }
+
+    /// Parts of which something may run, each with the lanes that it has at most.
+    pub fn parts(&self) -> impl Iterator<Item = (&Dispatch, u32)> {
+        let mut free = self.lanes;
+        let mut used: Vec<(CallId, u32)> = Vec::new();
+        self.dispatches().map(move |part| {
+            let lanes = free.min((part.items() - part.finished).max(1));
+            if self.lanes == 1 {
+                free = 0;
+                return (part, lanes);
+            }
+            let at = used.iter().position(|(call, _)| *call == part.chunk.call).unwrap_or_else(|| {
+                used.push((part.chunk.call, 0));
+                used.len() - 1
+            });
+            let lanes = lanes.min(part.lanes.saturating_sub(used[at].1));
+            used[at].1 += lanes;
+            free -= lanes;
+            (part, lanes)
+        })
+    }
+
+    /// Since when what waits here has waited for one and the same part.
+    pub fn blocked_since(&self) -> Option<Micros> {
+        let first = self.dispatches().next()?;
+        Some(if self.lanes == 1 { first.since } else { self.moved })
+    }
+
+    /// How many items of the call it may run at once, if it has some.
+    pub fn lanes_of(&self, call: CallId) -> Option<u32> {
+        self.dispatches().find(|part| part.chunk.call == call).map(|part| part.lanes)
     }
 
     /// When it is given up: it does not even come past a part that is void and first, so it hangs outside of any item.
@@ -171,21 +265,30 @@ impl Worker {
             .any(|part| !part.ended[(item - part.start) as usize])
     }
 
-    /// Takes a part; returns its cell.
-    pub fn push(&mut self, chunk: ChunkId, items: Range<u32>, now: Micros) -> u8 {
-        let is_free = |cell: &u8| {
-            self.dispatches.iter().all(|part| part.cell != *cell)
-                && self.reserved.iter().all(|(other, _)| other != cell)
-        };
-        let cell = (0..CELLS as u8).find(is_free).expect("a worker without a cell has no room");
+    /// Takes a part, of whose call it may run so many items at once.
+    pub fn push(&mut self, part: Part, lanes: u32, now: Micros) -> Sent {
+        if self.lanes > 1 && self.free_lanes() > 0 {
+            self.moved = now;
+        }
+        let Part { chunk, items, attempt, alone } = part;
+        let mut taken = [false; CELLS];
+        let cells = self.dispatches.iter().map(|part| part.cell).chain(self.reserved.iter().map(|(cell, _)| *cell));
+        for cell in cells {
+            taken[usize::from(cell)] = true;
+        }
+        let cell = taken.iter().position(|taken| !taken).expect("a worker without a cell takes no parts") as u8;
         if !self.calls.contains(&chunk.call) {
             self.calls.push(chunk.call);
         }
+        let (start, end) = (items.start, items.end);
         self.dispatches.push_back(Dispatch {
             cell,
             chunk,
-            start: items.start,
-            end: items.end,
+            start,
+            end,
+            attempt,
+            alone,
+            lanes,
             since: now,
             finished: 0,
             ended: vec![false; items.len()],
@@ -194,7 +297,7 @@ impl Worker {
             grace: None,
             asked: 0,
         });
-        cell
+        Sent { cell, chunk, start, end, lanes, attempt }
     }
 
     /// Returns which item it is, and whether it is the first that the worker has finished.
@@ -215,6 +318,7 @@ impl Worker {
             return Err(Violation);
         }
         let part = self.dispatches.remove(at).ok_or(Violation)?;
+        self.moved = now;
         if part.asked > 0 {
             self.reserved.push((cell, part.asked));
         }
@@ -242,7 +346,10 @@ impl Worker {
             part.since = now;
             part.grace = Some(grace);
         }
-        Some(Returned { chunk: part.chunk, items: part.end..old, whole })
+        let (chunk, items, attempt, alone) = (part.chunk, part.end..old, part.attempt, part.alone);
+        let lanes = part.lanes;
+        let lanes = if whole && !self.runs(chunk.call) { lanes } else { 0 };
+        Some(Returned { chunk, items, attempt, alone, whole, lanes })
     }
 
     /// True if it had heard of the call and need not any more.

@@ -24,6 +24,10 @@ pub struct Part<'a> {
     pub cell: u8,
     /// Position of the first item in the source.
     pub first_index: u64,
+    /// How many items of the call the worker may run at once.
+    pub lanes: u32,
+    /// Which try at the items it is, from 1.
+    pub attempt: u32,
     /// How the worker is to treat the items; `lib/chunk-flags.js` says what they mean.
     pub flags: u8,
     /// Lengths of row and text of each item.

@@ -7,7 +7,7 @@ use super::{
     watch::Watch,
 };
 use crate::engine::{
-    Action, CallConfig, CallId, Cancel, ChunkId, Credit, Engine, Micros, PoolConfig, Status, WorkerId,
+    Action, CallConfig, CallId, Cancel, ChunkId, Credit, Engine, Micros, PoolConfig, Sent, Status, WorkerId,
 };
 use millrace_channel::doorbell::Doorbell;
 use std::{
@@ -260,6 +260,7 @@ impl Core {
             };
             let began = Instant::now();
             self.place.drain(&mut heard);
+            self.engine.handle_heard(now);
             self.spent.receiving += began.elapsed();
             let mut next = self.engine.poll_action();
             while let Some(action) = next {
@@ -297,11 +298,11 @@ impl Core {
                 self.alive.insert(worker);
                 self.place.spawn(worker);
             }
-            Action::Dispatch { worker, cell, chunk, start, end } => {
+            Action::Dispatch { worker, sent: Sent { cell, chunk, start, end, lanes, attempt } } => {
                 let Some(items) = self.store.items(chunk) else { return self.engine.poll_action() };
                 let (sizes, rows, text) = items.part(start, end);
-                let first_index = items.first_index + u64::from(start);
-                let part = Part { call: chunk.call, cell, first_index, flags: items.flags, sizes, rows, text };
+                let (first_index, flags) = (items.first_index + u64::from(start), items.flags);
+                let part = Part { call: chunk.call, cell, first_index, lanes, attempt, flags, sizes, rows, text };
                 self.place.dispatch(worker, part);
             }
             Action::TakeBack { worker, cell, items, most } => {
@@ -314,8 +315,8 @@ impl Core {
             Action::Forget { worker, call } => self.place.forget(worker, call),
             Action::Kill { worker } => self.place.kill(worker),
             Action::Retire { worker } => self.place.retire(worker),
-            Action::Lost { worker, chunk, item } => {
-                let row = self.exits.get(&worker).map(|exit| exit_row(exit)).unwrap_or_default();
+            Action::Lost { worker, chunk, item, attempt } => {
+                let row = self.exits.get(&worker).map(|exit| exit_row(exit, attempt)).unwrap_or_default();
                 let size = ItemSize { row: row.len() as u32, text: 0 };
                 let outcome = Outcome { cell: 0, item, status: Status::Lost, size };
                 self.store.put((chunk, item), worker, outcome, |rows, _| rows.extend_from_slice(&row));
@@ -327,7 +328,7 @@ impl Core {
                 }
             }
             Action::Failed { call, failure: crate::engine::Failure::Start(worker) } => {
-                let row = self.exits.get(&worker).map(|exit| exit_row(exit)).unwrap_or_default();
+                let row = self.exits.get(&worker).map(|exit| exit_row(exit, 0)).unwrap_or_default();
                 self.batch.failed(call, failure_head(worker, &row), &row);
             }
             Action::Release { chunk } => self.store.release(chunk),
@@ -351,13 +352,20 @@ fn failure_head(worker: WorkerId, row: &[u8]) -> Head {
     Head { index: 0, status: Status::Lost, worker, size: ItemSize { row: row.len() as u32, text: 0 } }
 }
 
-/// An exit as the row of an entry.
-fn exit_row(exit: &Exit) -> Vec<u8> {
-    let json = serde_json::to_vec(exit).unwrap_or_default();
+/// An exit as the row of an entry; `attempt` at the item that it is charged to, 0 where there is none.
+fn exit_row(exit: &Exit, attempt: u32) -> Vec<u8> {
+    let json = serde_json::to_vec(&ExitOf { exit, attempt }).unwrap_or_default();
     let mut row = (json.len() as u32).to_le_bytes().to_vec();
     row.extend_from_slice(&json);
     row.extend_from_slice(exit.cause.as_deref().unwrap_or_default());
     row
+}
+
+#[derive(serde::Serialize)]
+struct ExitOf<'a> {
+    #[serde(flatten)]
+    exit: &'a Exit,
+    attempt: u32,
 }
 
 /// The pool's ears while it drains the place.
@@ -406,7 +414,7 @@ impl Events for Heard<'_> {
         let worker = exit.worker;
         self.alive.remove(&worker);
         if exit.starting {
-            let row = exit_row(&exit);
+            let row = exit_row(&exit, 0);
             self.batch.start_failed(failure_head(worker, &row), &row);
         }
         self.exits.insert(worker, Arc::new(exit));
@@ -443,7 +451,8 @@ mod tests {
     #[test]
     fn a_place_that_never_rests_keeps_nobody_waiting_and_is_looked_at_again() {
         let watch = Arc::new(Watch::new().unwrap());
-        let pool = Pool::new(PoolConfig { size: 1, grace: 0 }, Arc::clone(&watch), |_| Box::new(Restless)).unwrap();
+        let pool =
+            Pool::new(PoolConfig { size: 1, lanes: 1, grace: 0 }, Arc::clone(&watch), |_| Box::new(Restless)).unwrap();
         for _ in 0..3 {
             pool.with(Core::pump);
             let mut bells = libc::pollfd { fd: watch.as_raw_fd(), events: libc::POLLIN, revents: 0 };

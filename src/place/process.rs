@@ -164,10 +164,10 @@ impl Place for Processes {
         let words = [
             frame::CHUNK,
             part.call,
-            u32::from(part.cell) | u32::from(part.flags) << 8,
+            u32::from(part.cell) | u32::from(part.flags) << 8 | part.lanes << 16,
             part.first_index as u32,
             (part.first_index >> 32) as u32,
-            1,
+            part.attempt,
             part.sizes.len() as u32,
             part.rows.len() as u32,
             part.text.len() as u32,

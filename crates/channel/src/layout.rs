@@ -4,7 +4,7 @@
 //! two) capacity. Each word that one side writes often has a cache line of its own.
 
 /// Bytes before the first ring.
-pub const HEADER_BYTES: usize = 4096;
+pub const HEADER_BYTES: usize = 16_384;
 
 /// Request ring: how far the worker has read (worker writes).
 pub const REQUEST_HEAD: usize = 64;
@@ -31,7 +31,7 @@ pub const CLAIMS: usize = 1024;
 /// Bytes from one claim cell to the next.
 pub const CLAIM_STRIDE: usize = 64;
 /// Claim cells, and so chunks that one worker can hold.
-pub const CLAIM_CELLS: usize = 16;
+pub const CLAIM_CELLS: usize = 192;
 
 /// Bytes of a record's header in the row ring.
 ///
