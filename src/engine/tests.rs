@@ -370,6 +370,69 @@ fn lanes_that_are_given_back_are_given_again() {
     }
 }
 
+#[test]
+fn parts_go_to_the_worker_with_the_most_free_lanes() {
+    let mut engine = Engine::new(PoolConfig { size: 3, lanes: 4, grace: 1_000 });
+    let call = engine.handle_open(CallConfig { ordered: false, concurrency: 12, chunk: Some(1), ..CALL });
+    engine.handle_warm_up(3);
+    actions(&mut engine);
+    for expected in [[1, 0, 0], [1, 1, 0], [1, 1, 1], [2, 1, 1], [2, 2, 1], [2, 2, 2]] {
+        engine.handle_chunk(call, &[1], 0);
+        sends(&mut engine);
+        let held = |worker: WorkerId| engine.workers[&worker].dispatches().count();
+        assert_eq!([held(0), held(1), held(2)], expected);
+    }
+}
+
+#[test]
+fn a_new_worker_is_started_though_there_is_a_lane_beside_others() {
+    let mut engine = Engine::new(PoolConfig { size: 2, lanes: 4, grace: 1_000 });
+    let call = engine.handle_open(CallConfig { ordered: false, concurrency: 8, chunk: Some(1), ..CALL });
+    for spawned in [[true, false], [false, true], [false, false]] {
+        engine.handle_chunk(call, &[1], 0);
+        let mut told = Vec::new();
+        while let Some(action) = engine.poll_action() {
+            told.push(action);
+        }
+        let spawns = [0, 1].map(|worker| told.contains(&Action::Spawn { worker }));
+        assert_eq!(spawns, spawned);
+        if spawned[0] {
+            engine.handle_ready(0, 0).unwrap();
+        }
+    }
+    assert_eq!(engine.workers[&0].dispatches().count(), 3, "all have begun at once");
+}
+
+#[test]
+fn one_slow_item_beside_others_that_move_on_blocks_nothing() {
+    let mut engine = Engine::new(PoolConfig { size: 2, lanes: 2, grace: 1_000 });
+    let call = engine.handle_open(CallConfig { ordered: false, concurrency: 4, chunk: Some(1), ..CALL });
+    engine.handle_warm_up(2);
+    actions(&mut engine);
+    for _ in 0..6 {
+        engine.handle_chunk(call, &[1], 0);
+    }
+    let slow = engine.workers[&0].dispatches().next().map(|part| part.cell);
+    sends(&mut engine);
+    for now in (1..40).map(|at| at * 5_000) {
+        let moving: Vec<(WorkerId, u8)> = [0, 1]
+            .iter()
+            .filter_map(|worker| {
+                let mut parts =
+                    engine.workers[worker].parts().filter(|(_, lanes)| *lanes > 0).map(|(part, _)| part.cell);
+                parts.find(|cell| *worker == 1 || Some(*cell) != slow).map(|cell| (*worker, cell))
+            })
+            .collect();
+        for (worker, cell) in moving {
+            end(&mut engine, worker, cell, Status::Value, now);
+            engine.handle_consumed(call, 1, 1);
+            engine.handle_chunk(call, &[1], now);
+        }
+        assert!(!actions(&mut engine).iter().any(|action| matches!(action, Action::TakeBack { .. })), "at {now}");
+        assert_eq!(engine.workers[&0].dispatches().count(), 3, "two run, and one waits, at {now}");
+    }
+}
+
 #[derive(Clone, Debug)]
 enum Input {
     Chunk(CallId, u8),
