@@ -5,6 +5,7 @@ import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { inspect } from 'node:util'
 import { parallelMap, skip, WorkerCrashError, workerPool } from '../index.js'
 import { ACTS, folderWith, isSettled, LIMIT, linesOf, openPool, rejection, until } from './processes.js'
 
@@ -69,6 +70,15 @@ describe('how many run at once', () => {
     await Promise.all(calls)
   })
 
+  test('calls that share a worker together keep to its lanes', LIMIT, async (t) => {
+    const pool = openPool(t, ACTS, { size: 1, concurrencyPerWorker: 2 })
+    await pool.ready()
+    const log = join(folderWith(t), 'log')
+    const calls = [1, 2, 3].map(() => parallelMap(traces(log, 12, 15), pool, { chunkSize: 4 }).toArray())
+    await Promise.all(calls)
+    assert.equal(overlap(log).peak, 2)
+  })
+
   test('run() from many callers fills the lanes, and no more', LIMIT, async (t) => {
     const pool = openPool(t, ACTS, { size: 2, concurrencyPerWorker: 4 })
     await pool.ready()
@@ -101,7 +111,7 @@ describe('how many run at once', () => {
   })
 
   for (const wrong of [0, -1, 1.5, NaN, 129, '4', null]) {
-    test(`wrong: ${JSON.stringify(wrong)} (${typeof wrong})`, () => {
+    test(`wrong: ${inspect(wrong)}`, () => {
       const code = typeof wrong === 'number' ? 'ERR_OUT_OF_RANGE' : 'ERR_INVALID_ARG_TYPE'
       const make = () => workerPool(ACTS, { concurrencyPerWorker: wrong })
       assert.throws(make, { code, message: /"concurrencyPerWorker": expected an integer from 1 to 128/ })
