@@ -111,7 +111,7 @@ export function batchSettings(options) {
 export function resultCount(count) {
   const expected = '0, a positive integer or Infinity'
   if (typeof count !== 'number') throw invalidArgType('count', expected, count)
-  if (count !== Infinity && (!Number.isSafeInteger(count) || count < 0 ))
+  if (count !== Infinity && (!Number.isSafeInteger(count) || count < 0))
     throw outOfRange('count', expected, count)
   return count
 }

@@ -152,7 +152,7 @@ class Worker {
     }
   }
 
-  /** @param {import('./worker-task.js').TaskOrder} order */
+  /** @param {import('./worker-task.js').WorkerOrder} order */
   async #start(order) {
     this.#occupied = true
     this.#mostLanes = order.concurrency

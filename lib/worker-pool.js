@@ -205,7 +205,7 @@ function processOptions(settings) {
   }
 }
 
-/** @param {import('./worker-task.js').TaskOrder} order */
+/** @param {import('./worker-task.js').WorkerOrder} order */
 function orderOf(order) {
   try {
     return serialize(order)

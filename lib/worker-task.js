@@ -7,8 +7,10 @@ import { shippedTask } from './shipped-script.js'
 
 /**
  * What the parent tells a worker to load.
- * @typedef {(FileOrder | FunctionOrder) & { concurrency: number }} TaskOrder how many items run at the same time
+ * @typedef {FileOrder | FunctionOrder} TaskOrder
  */
+
+/** The same, and how many items run at the same time. @typedef {TaskOrder & { concurrency: number }} WorkerOrder */
 
 /**
  * @typedef {object} FileOrder
