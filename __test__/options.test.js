@@ -5,10 +5,12 @@ import { basename, join } from 'node:path'
 import { describe, test } from 'node:test'
 import { pathToFileURL } from 'node:url'
 import {
+  batchSettings,
   closeSettings,
   inheritedExecArgv,
   mapperKind,
   parallelMapSettings,
+  resultCount,
   runSettings,
   workerPoolSettings,
 } from '../lib/options.js'
@@ -18,6 +20,36 @@ const TYPE = { name: 'TypeError', code: 'ERR_INVALID_ARG_TYPE', message: /expect
 const RANGE = { name: 'RangeError', code: 'ERR_OUT_OF_RANGE', message: /expected .+, got / }
 const MB = 1024 * 1024
 
+describe('batch, take and drop', () => {
+  test('a number is the size', () => {
+    assert.deepEqual(batchSettings(3), { size: 3, bytes: Infinity, wait: undefined })
+    assert.deepEqual(batchSettings({ bytes: 1, wait: 0 }), { size: Infinity, bytes: 1, wait: 0 })
+    assert.ok(Object.isFrozen(batchSettings(1)))
+  })
+
+  test('wrong types and values', () => {
+    for (const wrong of [undefined, null, '3', [], {}, { wait: 1 }, { size: '3' }, { size: 1, of: 2 }])
+      assert.throws(() => batchSettings(wrong), TYPE)
+    for (const wrong of [
+      0,
+      -1,
+      1.5,
+      NaN,
+      Infinity,
+      { bytes: 0 },
+      { size: 1, wait: -1 },
+      { size: 1, wait: 2 ** 31 },
+    ])
+      assert.throws(() => batchSettings(wrong), RANGE)
+  })
+
+  test('a count of results', () => {
+    for (const count of [0, 1, Infinity]) assert.equal(resultCount(count), count)
+    for (const wrong of [undefined, null, '1', 1n]) assert.throws(() => resultCount(wrong), TYPE)
+    for (const wrong of [-1, 1.5, NaN]) assert.throws(() => resultCount(wrong), RANGE)
+  })
+})
+
 describe('parallelMap', () => {
   const common = {
     preserveOrder: true,
@@ -26,6 +58,7 @@ describe('parallelMap', () => {
     signal: undefined,
     stopOnError: true,
     settled: false,
+    form: 0,
   }
 
   test('defaults, by the kind of the mapper', () => {

@@ -75,7 +75,11 @@ for (const { name, mapper, item = (i) => i, result = (i) => i * 2, badItem = 'no
       await until(() => source.pulls > 8)
       assert.ok((await settledNumber(() => source.pulls)) <= 8 + readable.readableHighWaterMark)
       for (let i = 0; i < 50; i++) {
-        const value = readable.read() ?? (await once(readable, 'readable'), readable.read())
+        let value = readable.read()
+        if (value === null) {
+          await once(readable, 'readable')
+          value = readable.read()
+        }
         assert.equal(value, result(i))
       }
       const stuck = new Writable({ objectMode: true, write() {} })

@@ -24,5 +24,15 @@ export function versions() {
     rustc: execFileSync('rustc', ['--version'], { encoding: 'utf8' }).split(' ')[1],
     piscina: installed('node_modules/piscina'),
     'p-map': installed('node_modules/p-map'),
+    'streaming-iterables': installed('node_modules/streaming-iterables'),
+    'GNU parallel': parallelVersion(),
+  }
+}
+
+function parallelVersion() {
+  try {
+    return execFileSync('parallel', ['--version'], { encoding: 'utf8' }).split('\n')[0].split(' ').at(-1)
+  } catch {
+    return 'not installed'
   }
 }

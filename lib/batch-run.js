@@ -5,7 +5,9 @@ import { serialize } from 'node:v8'
 import { MORE, SourceRun, TAKEN } from './source-run.js'
 
 export class BatchRun extends SourceRun {
-  #settings
+  #size
+  #bytes
+  #wait
   /** @type {unknown[]} */
   #held = []
   #heldBytes = 0
@@ -22,7 +24,9 @@ export class BatchRun extends SourceRun {
    */
   constructor(source, settings) {
     super(source)
-    this.#settings = settings
+    this.#size = settings.size
+    this.#bytes = settings.bytes
+    this.#wait = settings.wait
   }
 
   /**
@@ -44,20 +48,29 @@ export class BatchRun extends SourceRun {
 
   /**
    * @override
+   * @param {import('./source.js').Source} source
+   */
+  pull(source) {
+    // Where nothing has to be known of each item, the source can do it alone.
+    const counts = this.#bytes === Infinity && this.#wait === undefined
+    return counts ? source.fill(this.#held, this.#size) : source.pull()
+  }
+
+  /**
+   * @override
    * @param {any} item
    */
   accept(item) {
-    const most = this.#settings.bytes
-    const bytes = most === Infinity ? 0 : bytesOf(item)
-    if (this.#held.length > 0 && this.#heldBytes + bytes > most) {
+    const bytes = this.#bytes === Infinity ? 0 : bytesOf(item)
+    if (this.#heldBytes + bytes > this.#bytes && this.#held.length > 0) {
       this.#next = { item, bytes }
       this.#handOut()
-      return true
+      return TAKEN
     }
     this.#hold(item, bytes)
-    if (!this.#isFull()) return false
+    if (!this.#isFull()) return MORE
     this.#handOut()
-    return true
+    return TAKEN
   }
 
   /** @override */
@@ -75,7 +88,7 @@ export class BatchRun extends SourceRun {
   }
 
   #isFull() {
-    return this.#held.length >= this.#settings.size || this.#heldBytes >= this.#settings.bytes
+    return this.#held.length >= this.#size || this.#heldBytes >= this.#bytes
   }
 
   /**
@@ -85,12 +98,11 @@ export class BatchRun extends SourceRun {
   #hold(item, bytes) {
     this.#held.push(item)
     this.#heldBytes += bytes
-    const { wait } = this.#settings
-    if (wait === undefined || this.#held.length > 1) return
+    if (this.#wait === undefined || this.#held.length > 1) return
     this.#timer = setTimeout(() => {
       this.#late = true
       this.wake()
-    }, wait)
+    }, this.#wait)
   }
 
   #handOut() {

@@ -177,7 +177,7 @@ class EventLoopRun {
     }
     if (pulled === PENDING) {
       this.#waitingForSource = true
-      source.ready.then(this.#onSourceReady)
+      source.whenReady(this.#onSourceReady)
       return false
     }
     this.#sourceEnd = pulled

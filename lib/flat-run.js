@@ -71,7 +71,7 @@ export class InnerResults {
         this.#onClosed()
       } else {
         this.#waiting = true
-        this.#source.ready.then(this.#proceed)
+        this.#source.whenReady(this.#proceed)
       }
     }
     this.#pumping = false
@@ -201,7 +201,7 @@ export class FlatRun extends SourceRun {
     if (this.#settled) {
       if (result.status === 'rejected') {
         this.value = result
-        return true
+        return TAKEN
       }
       this.#index = result.index
       results = result.value
@@ -213,7 +213,7 @@ export class FlatRun extends SourceRun {
       this.#array = results
       this.#next = 0
     }
-    return false
+    return this.offer(false)
   }
 
   /** @override */

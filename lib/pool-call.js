@@ -307,7 +307,7 @@ export class PoolCall {
       } else if (state === PENDING) {
         if (!this.#waitingForSource) {
           this.#waitingForSource = true
-          this.#source.ready.then(this.#onSource)
+          this.#source.whenReady(this.#onSource)
         }
         this.#flushSoon()
         return

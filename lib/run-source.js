@@ -41,6 +41,8 @@ export class RunSource extends Source {
   #closed
   /** @type {((error: unknown) => void) | undefined} */
   #tellStop
+  /** @type {(() => void) | undefined} */
+  #wake
 
   /** @param {Stage} stage */
   constructor(stage) {
@@ -72,6 +74,11 @@ export class RunSource extends Source {
     this.#waiting = true
     this.ready = run.next().then(this.#onResult, this.#onError)
     return PENDING
+  }
+
+  /** @override */
+  whenReady(/** @type {() => void} */ fn) {
+    this.#wake = fn
   }
 
   /** @override */
@@ -115,19 +122,25 @@ export class RunSource extends Source {
   /** @param {IteratorResult<any, undefined>} result */
   #onResult = (result) => {
     this.#waiting = false
-    if (this.#end !== ITEM) return
-    if (result.done) {
-      this.#end = DONE
-    } else {
-      this.#arrived = result.value
-      this.#full = true
+    if (this.#end === ITEM) {
+      this.#full = !result.done
+      if (result.done) this.#end = DONE
+      else this.#arrived = result.value
     }
+    this.#tell()
   }
 
   /** @param {unknown} error */
   #onError = (error) => {
     this.#waiting = false
     this.#fail(error)
+    this.#tell()
+  }
+
+  #tell() {
+    const wake = this.#wake
+    this.#wake = undefined
+    wake?.()
   }
 
   /** @param {unknown} error */

@@ -1,6 +1,6 @@
 // `take()` and `drop()`: the first results, or all but those.
 
-import { SourceRun } from './source-run.js'
+import { MORE, SourceRun, TAKEN } from './source-run.js'
 
 export class TakeRun extends SourceRun {
   #left
@@ -28,7 +28,7 @@ export class TakeRun extends SourceRun {
     this.value = item
     // At once, not when somebody asks for more: what is not wanted should not start.
     if (--this.#left === 0) this.enough()
-    return true
+    return TAKEN
   }
 }
 
@@ -51,9 +51,9 @@ export class DropRun extends SourceRun {
   accept(item) {
     if (this.#left > 0) {
       this.#left--
-      return false
+      return MORE
     }
     this.value = item
-    return true
+    return TAKEN
   }
 }

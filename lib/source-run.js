@@ -1,7 +1,7 @@
 // A run that maps nothing: it passes items of a source on, fewer, gathered or taken apart. What it makes of them is up to
 // the class that extends it; here is what all of them need to be a run: waiting, ending, leaving.
 
-import { FAILED, ITEM, isThenable, PENDING, watched } from './source.js'
+import { FAILED, FULL, ITEM, isThenable, PENDING, watched } from './source.js'
 
 /** What `offer()` says: a result stands in `value`. */
 export const TAKEN = 0
@@ -52,12 +52,21 @@ export class SourceRun {
   }
 
   /**
+   * Pull the source: one item, or many with `fill()`.
+   * @param {import('./source.js').Source} source
+   * @returns {number} as `source.pull()`, or as `source.fill()`
+   */
+  pull(source) {
+    return source.pull()
+  }
+
+  /**
    * Take an item. What this throws ends the run as an error of the source does.
    * @param {any} _item
-   * @returns {boolean} a result stands in `value`
+   * @returns {number} as `offer()`
    */
   accept(_item) {
-    return false
+    return MORE
   }
 
   /**
@@ -134,8 +143,9 @@ export class SourceRun {
     if (this.#advancing) return false
     this.#advancing = true
     try {
-      while (!this.#over) {
-        const offered = this.offer(this.#sourceEnd !== ITEM)
+      if (this.#over) return false
+      let offered = this.offer(this.#sourceEnd !== ITEM)
+      for (;;) {
         if (offered === TAKEN) return true
         if (offered === WAIT || this.#over) return false
         if (this.#sourceEnd !== ITEM) {
@@ -146,11 +156,10 @@ export class SourceRun {
           const { settled, failed, value } = this.#promised
           if (!settled) return this.stalled()
           this.#promised = undefined
-          if (failed) this.#breakOff(value)
-          else if (this.#accept(value)) return true
+          offered = failed ? this.#breakOff(value) : this.#accept(value)
           continue
         }
-        const pulled = this.#source.pull()
+        const pulled = this.pull(this.#source)
         // What was pulled may have left this run. Nobody will look at this item: its rejection must not end the program.
         if (this.#over) {
           if (pulled === ITEM) watched(this.#source.value)
@@ -159,15 +168,17 @@ export class SourceRun {
         if (pulled === ITEM) {
           const { value } = this.#source
           if (isThenable(value)) this.#awaitItem(value)
-          else if (this.#accept(value)) return true
+          else offered = this.#accept(value)
+        } else if (pulled === FULL) {
+          offered = this.offer(false)
         } else if (pulled === PENDING) {
           this.#awaitSource()
           return this.stalled()
         } else {
           this.#sourceEnd = pulled
+          offered = this.offer(true)
         }
       }
-      return false
     } finally {
       this.#advancing = false
     }
@@ -178,8 +189,7 @@ export class SourceRun {
     try {
       return this.accept(item)
     } catch (error) {
-      this.#breakOff(error)
-      return false
+      return this.#breakOff(error)
     }
   }
 
@@ -200,20 +210,24 @@ export class SourceRun {
   #awaitSource() {
     if (this.#waitingForSource) return
     this.#waitingForSource = true
-    this.#source.ready.then(() => {
-      this.#waitingForSource = false
-      this.#answer()
-    })
+    this.#source.whenReady(this.#onSource)
+  }
+
+  #onSource = () => {
+    this.#waitingForSource = false
+    this.#answer()
   }
 
   /**
    * The source is of no use any more, and what it has yielded before is still delivered.
    * @param {unknown} error
+   * @returns {number} as `offer()`
    */
   #breakOff(error) {
     this.#sourceEnd = FAILED
     this.#source.error = error
     this.#close()
+    return this.offer(true)
   }
 
   #finish() {

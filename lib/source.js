@@ -16,6 +16,8 @@ export const PENDING = 1
 export const DONE = 2
 /** The source threw: `error`. That ends it, nothing has to be closed. */
 export const FAILED = 3
+/** Only of `fill()`: it has filled the array. */
+export const FULL = 4
 
 /**
  * Take hold of a source without touching it: its iterator is made by the first `pull()`.
@@ -59,6 +61,11 @@ export function isThenable(value) {
   }
 }
 
+/** @param {unknown} value */
+function isObject(value) {
+  return typeof value === 'object' && value !== null
+}
+
 /**
  * A value that is awaited later, if at all.
  * @param {unknown} value
@@ -87,6 +94,29 @@ export class Source {
   /** @returns {number} ITEM, PENDING, DONE or FAILED */
   pull() {
     return DONE
+  }
+
+  /**
+   * Pull many: the same as a loop over `pull()` that pushes values into an array, except those that are promises.
+   * @param {unknown[]} into after PENDING, too, as they come
+   * @param {number} size
+   * @returns {number} FULL; ITEM for a promise, in `value` and `index`; or as `pull()`. After PENDING call it again.
+   */
+  fill(into, size) {
+    while (into.length < size) {
+      const pulled = this.pull()
+      if (pulled !== ITEM || isThenable(this.value)) return pulled
+      into.push(this.value)
+    }
+    return FULL
+  }
+
+  /**
+   * After PENDING: `fn` is called when `pull()` has something new to say, in a later turn. One at a time.
+   * @param {() => void} fn
+   */
+  whenReady(fn) {
+    this.ready.then(fn)
   }
 
   /**
@@ -187,6 +217,44 @@ class SyncSource extends Source {
     return this.#end
   }
 
+  /**
+   * @override
+   * @param {unknown[]} into
+   * @param {number} size
+   */
+  fill(into, size) {
+    if (this.#end !== ITEM) return this.#end
+    let state = FULL
+    this.#pulling = true
+    try {
+      this.#iterator ??= /** @type {Iterable<unknown>} */ (this.#iterable)[Symbol.iterator]()
+      const iterator = this.#iterator
+      while (into.length < size && this.#closed === undefined) {
+        const result = iterator.next()
+        if (result.done) {
+          this.#finish(DONE)
+          state = DONE
+          break
+        }
+        const { value } = result
+        this.index++
+        if (isThenable(value)) {
+          this.value = value
+          state = ITEM
+          break
+        }
+        into.push(value)
+      }
+    } catch (error) {
+      this.error = error
+      this.#finish(FAILED)
+      state = FAILED
+    }
+    this.#pulling = false
+    this.#closeAfterPull?.()
+    return state
+  }
+
   /** @override */
   close() {
     this.#closed ??= this.#close()
@@ -223,31 +291,16 @@ class AsyncSource extends Source {
   #arrived
   /** @type {Promise<void> | undefined} */
   #closed
-  /** Made once: a pull costs no closure. @param {IteratorResult<unknown>} result */
-  #onResult = (result) => {
-    this.pending = false
-    try {
-      if (typeof result !== 'object' || result === null)
-        throw invalidArgType('next()', 'an object from it', result)
-      if (result.done) {
-        this.#finish(DONE)
-      } else if (this.#closed === undefined) {
-        // It may be dropped unseen, or be asked for late.
-        this.#arrived = watched(result.value)
-        this.#full = true
-      } else {
-        // Nobody will look at this item: its rejection must not end the program.
-        watched(result.value)
-      }
-    } catch (error) {
-      this.#fail(error)
-    }
-  }
-  /** @param {unknown} error */
-  #onError = (error) => {
-    this.pending = false
-    this.#fail(error)
-  }
+  /** @type {(() => void) | undefined} */
+  #wake
+  /** @override */
+  pending = false
+  /** Where `fill()` wants what comes, and how many. @type {unknown[] | undefined} */
+  #into
+  #size = 0
+  /** `#ask()` is at work, and would go on at once. */
+  #telling = false
+  #again = false
 
   /** @param {AsyncIterable<unknown>} iterable */
   constructor(iterable) {
@@ -269,20 +322,96 @@ class AsyncSource extends Source {
     if (this.pending) return PENDING
     this.pending = true
     this.value = undefined
-    try {
-      this.#iterator ??= /** @type {AsyncIterable<unknown>} */ (this.#iterable)[Symbol.asyncIterator]()
-      this.ready = Promise.resolve(this.#iterator.next()).then(this.#onResult, this.#onError)
-    } catch (error) {
-      this.#onError(error)
-      return this.#end
+    if (this.#telling) {
+      this.#again = true
+      return PENDING
     }
-    return PENDING
+    this.ready = this.#ask()
+    // It may have thrown at once.
+    return this.#end === ITEM ? PENDING : this.#end
+  }
+
+  /**
+   * @override
+   * @param {unknown[]} into
+   * @param {number} size
+   */
+  fill(into, size) {
+    if (into.length >= size) return FULL
+    this.#into = into
+    this.#size = size
+    const pulled = super.fill(into, size)
+    if (pulled !== PENDING) this.#into = undefined
+    return pulled
+  }
+
+  /** @override */
+  whenReady(/** @type {() => void} */ fn) {
+    // Called by `#ask()` itself: one promise and one turn less per item than `ready.then()`.
+    this.#wake = fn
   }
 
   /** @override */
   close() {
     this.#closed ??= this.#close()
     return this.#closed
+  }
+
+  /** Ask for an item, and for the next one as long as whoever hears of it wants that at once: awaiting costs no promise then. */
+  async #ask() {
+    do {
+      this.#again = false
+      try {
+        this.#iterator ??= /** @type {AsyncIterable<unknown>} */ (this.#iterable)[Symbol.asyncIterator]()
+        const iterator = this.#iterator
+        let result = await iterator.next()
+        while (this.#takes(result)) result = await iterator.next()
+        this.pending = false
+        if (this.#into === undefined || this.#into.length < this.#size) this.#arrive(result)
+        this.#into = undefined
+      } catch (error) {
+        this.pending = false
+        this.#fail(error)
+      }
+      this.#telling = true
+      this.#tell()
+      this.#telling = false
+    } while (this.#again)
+  }
+
+  #tell() {
+    const wake = this.#wake
+    this.#wake = undefined
+    wake?.()
+  }
+
+  /**
+   * Push what has come, where that is wanted.
+   * @param {IteratorResult<unknown>} result
+   * @returns {boolean} another one is wanted
+   */
+  #takes(result) {
+    const into = this.#into
+    if (into === undefined || this.#closed !== undefined || !isObject(result) || result.done) return false
+    const { value } = result
+    if (isThenable(value)) return false
+    this.index++
+    return into.push(value) < this.#size
+  }
+
+  /** @param {IteratorResult<unknown>} result */
+  #arrive(result) {
+    if (!isObject(result)) throw invalidArgType('next()', 'an object from it', result)
+    if (result.done) {
+      this.#finish(DONE)
+    } else if (this.#closed === undefined) {
+      // It may be dropped unseen, or be asked for late.
+      this.#arrived = watched(result.value)
+      this.#full = true
+    } else {
+      // Nobody will look at this item: its rejection must not end the program.
+      watched(result.value)
+    }
   }
 
   async #close() {

@@ -1,4 +1,4 @@
-// Batches of fifty: a million numbers of a generator, then of an async generator.
+// Batches of fifty: three million numbers of a generator, then of an async generator.
 
 import { batch } from 'millrace'
 import { batch as streamingBatch } from 'streaming-iterables'
@@ -30,5 +30,5 @@ async function* later(count) {
 }
 
 const SIZE = 50
-const ITEMS = 1_000_000
-const WARM = 50_000
+const ITEMS = 3_000_000
+const WARM = 300_000

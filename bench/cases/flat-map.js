@@ -5,20 +5,20 @@ import { parallelMap } from 'millrace'
 import { numbers } from '../items.js'
 
 export const sides = {
-  millrace: () => perItem((items) => parallelMap(items, itself).flatMap(twice, { concurrency: CONCURRENCY })),
-  Readable: () => perItem((items) => Readable.from(items).flatMap(twice, { concurrency: CONCURRENCY })),
+  millrace: () => rate((items) => parallelMap(items, itself).flatMap(twice, { concurrency: CONCURRENCY })),
+  Readable: () => rate((items) => Readable.from(items).flatMap(twice, { concurrency: CONCURRENCY })),
 }
 
 const itself = (number) => number
 const twice = async (number) => [number, number]
 
-async function perItem(flatMap) {
+async function rate(flatMap) {
   await count(flatMap(numbers(WARM)))
   const began = performance.now()
   const results = await count(flatMap(numbers(ITEMS)))
   const ms = performance.now() - began
   if (results !== 2 * ITEMS) throw new Error(`expected ${2 * ITEMS} results, got ${results}`)
-  return { value: (ms * 1e6) / ITEMS }
+  return { value: ITEMS / (ms / 1000) }
 }
 
 async function count(results) {
