@@ -5,10 +5,8 @@ import { BatchRun } from './batch-run.js'
 import { FILTER, FLATTEN } from './chunk-flags.js'
 import { watchConsumption } from './consumed-warning.js'
 import { ConsumedError, invalidArgType } from './errors.js'
-import { startEventLoop } from './event-loop.js'
-import { FlatRun } from './flat-run.js'
-import { batchSettings, mapperKind, parallelMapSettings, resultCount } from './options.js'
-import { startCall } from './outcome.js'
+import { batchSettings, resultCount } from './options.js'
+import { plannedCall } from './planned-call.js'
 import { readableOf } from './readable.js'
 import { RunSource } from './run-source.js'
 import { DropRun, TakeRun } from './slice-run.js'
@@ -21,7 +19,7 @@ import { asSource, isThenable, openSource } from './source.js'
  * @returns {ParallelMap}
  */
 export function parallelMap(source, mapper, options) {
-  const start = starter(mapper, options, 0)
+  const { start } = plannedCall(mapper, options)
   return new ParallelMap(openSource(source), start, parallelMap)
 }
 
@@ -33,23 +31,6 @@ export function parallelMap(source, mapper, options) {
 export function batch(source, size) {
   const settings = batchSettings(size)
   return new ParallelMap(openSource(source), (opened) => new BatchRun(opened, settings), batch)
-}
-
-/**
- * Check what a call is to do; then it can begin on any source.
- * @param {unknown} mapper
- * @param {unknown} options
- * @param {number} form 0, FILTER or FLATTEN
- * @returns {(source: Source) => Run}
- */
-function starter(mapper, options, form) {
-  const kind = mapperKind(mapper)
-  const settings = parallelMapSettings(options, kind, form)
-  const start = (/** @type {Source} */ source) =>
-    kind === 'function'
-      ? startEventLoop(source, /** @type {(item: any, context: any) => unknown} */ (mapper), settings)
-      : /** @type {StartsCalls} */ (mapper)[startCall](source, settings)
-  return form === FLATTEN ? (source) => new FlatRun(start(source), settings) : start
 }
 
 /** One call: nothing has started yet, and its results can be asked for once. */
@@ -78,7 +59,7 @@ class ParallelMap {
    * @param {unknown} [options]
    */
   map(mapper, options) {
-    return this.#stage(starter(mapper, options, 0), this.map)
+    return this.#stage(plannedCall(mapper, options).start, this.map)
   }
 
   /**
@@ -86,7 +67,7 @@ class ParallelMap {
    * @param {unknown} [options]
    */
   filter(mapper, options) {
-    return this.#stage(starter(mapper, options, FILTER), this.filter)
+    return this.#stage(plannedCall(mapper, options, FILTER).start, this.filter)
   }
 
   /**
@@ -94,7 +75,7 @@ class ParallelMap {
    * @param {unknown} [options]
    */
   flatMap(mapper, options) {
-    return this.#stage(starter(mapper, options, FLATTEN), this.flatMap)
+    return this.#stage(plannedCall(mapper, options, FLATTEN).start, this.flatMap)
   }
 
   /** @param {unknown} size */
@@ -309,6 +290,5 @@ Object.setPrototypeOf(
 
 /** @typedef {import('./outcome.js').Run<any>} Run */
 /** @typedef {import('./source.js').Source} Source */
-/** @typedef {{ [startCall](source: Source, settings: Readonly<import('./options.js').CallSettings>): Run }} StartsCalls */
 
 function ignore() {}

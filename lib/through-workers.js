@@ -3,9 +3,7 @@
 // writable side then comes as one array.
 
 import { Duplex } from 'node:stream'
-import { startEventLoop } from './event-loop.js'
-import { mapperKind, parallelMapSettings } from './options.js'
-import { startCall } from './outcome.js'
+import { plannedCall } from './planned-call.js'
 import { PushedResults } from './readable.js'
 import { DONE, ITEM, PENDING, Source } from './source.js'
 
@@ -15,12 +13,7 @@ import { DONE, ITEM, PENDING, Source } from './source.js'
  * @returns {Duplex}
  */
 export function throughWorkers(mapper, options) {
-  const kind = mapperKind(mapper)
-  const settings = parallelMapSettings(options, kind)
-  const start = (/** @type {Source} */ source) =>
-    kind === 'function'
-      ? startEventLoop(source, /** @type {(item: any, context: any) => unknown} */ (mapper), settings)
-      : /** @type {StartsCalls} */ (mapper)[startCall](source, settings)
+  const { settings, start } = plannedCall(mapper, options)
   return new MappedStream(start, settings.signal)
 }
 
@@ -184,8 +177,6 @@ function destroyedError() {
   const error = new Error('Cannot call write after a stream was destroyed')
   return Object.assign(error, { code: 'ERR_STREAM_DESTROYED' })
 }
-
-/** @typedef {{ [startCall](source: Source, settings: Readonly<import('./options.js').CallSettings>): import('./outcome.js').Run<any> }} StartsCalls */
 
 /** @type {readonly { chunk: any }[]} */
 const NOTHING = []
