@@ -6,7 +6,8 @@ import { PassThrough } from 'node:stream'
 import { ReadableStream } from 'node:stream/web'
 import { describe, test } from 'node:test'
 import { runInNewContext } from 'node:vm'
-import { DONE, FAILED, ITEM, isThenable, openSource, PENDING } from '../lib/source.js'
+import { openSource } from '../lib/open-source.js'
+import { DONE, FAILED, ITEM, isThenable, PENDING } from '../lib/source.js'
 import { countedAsyncSource, countedSource } from './conformance/sources.js'
 
 test('what is no source is a TypeError that says what came', () => {

@@ -10,9 +10,10 @@ import { notIterable } from './collected.js'
 import { CallSignal, Context } from './context.js'
 import { ConsumedError } from './errors.js'
 import { InnerResults } from './flat-run.js'
+import { openSource } from './open-source.js'
 import { fulfilled, ItemErrors, rejected, skip } from './outcome.js'
 import { FAILURE, ResultRing, SKIPPED, VALUE } from './result-ring.js'
-import { FAILED, ITEM, isThenable, openSource, PENDING, watched } from './source.js'
+import { FAILED, ITEM, isThenable, PENDING, watched } from './source.js'
 
 /**
  * @param {import('./source.js').Source} source

@@ -5,12 +5,13 @@ import { BatchRun } from './batch-run.js'
 import { FILTER, FLATTEN } from './chunk-flags.js'
 import { watchConsumption } from './consumed-warning.js'
 import { ConsumedError, invalidArgType } from './errors.js'
+import { asSource, openSource } from './open-source.js'
 import { batchSettings, resultCount } from './options.js'
 import { plannedCall } from './planned-call.js'
 import { readableOf } from './readable.js'
 import { RunSource } from './run-source.js'
 import { DropRun, TakeRun } from './slice-run.js'
-import { asSource, isThenable, openSource } from './source.js'
+import { isThenable } from './source.js'
 
 /**
  * @param {unknown} source

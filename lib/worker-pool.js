@@ -7,12 +7,12 @@ import { addonPath, availableParallelism, NativePool } from './binding.js'
 import { Encoder } from './codec.js'
 import { PoolClosedError, SerializationError, WorkerStartError } from './errors.js'
 import { isWorker } from './is-worker.js'
+import { openSource } from './open-source.js'
 import { closeSettings, runSettings, workerPoolSettings } from './options.js'
 import { startCall } from './outcome.js'
 import { PoolCall } from './pool-call.js'
 import { PoolCore } from './pool-core.js'
 import { PoolRuns } from './pool-runs.js'
-import { openSource } from './source.js'
 
 export { isWorker }
 export const spent = (/** @type {WorkerPool} */ pool) => WorkerPool.spent(pool)
