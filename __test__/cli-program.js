@@ -7,6 +7,9 @@ import { fileURLToPath } from 'node:url'
 
 export const BIN = fileURLToPath(new URL('../bin/millrace.js', import.meta.url))
 
+/** The same, but `CLI_ITEM` in its environment says for how many calls of the function an item is. */
+export const SIZED = fileURLToPath(new URL('./fixtures/cli-sized.js', import.meta.url))
+
 /** The task of most tests: a line says what is to happen. */
 export const TASK = fileURLToPath(new URL('./fixtures/cli-acts.js', import.meta.url))
 
@@ -20,9 +23,9 @@ export const LIMIT = { timeout: 60_000 }
 export function start(
   t,
   args,
-  { input = '', stdio = ['pipe', 'pipe', 'pipe'], cwd, env = {}, flags = [] } = {},
+  { input = '', stdio = ['pipe', 'pipe', 'pipe'], cwd, env = {}, flags = [], program = BIN } = {},
 ) {
-  const child = spawn(process.execPath, [...flags, BIN, ...args], {
+  const child = spawn(process.execPath, [...flags, program, ...args], {
     cwd,
     env: { ...process.env, ...env },
     stdio,

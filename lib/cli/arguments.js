@@ -223,7 +223,8 @@ millrace map --help says more.`
 
 const MAP_HELP = `
 Bad lines (no JSON, or the function throws, or its worker crashes) are reported with their number and left out; the
-others go on. Blank lines are passed over. With --batch, an array that is returned becomes one line per element.
+others go on. After a crash, lines that were with the bad one in its worker run again: they may run twice. Blank lines
+are passed over. With --batch, an array that is returned becomes one line per element.
 
 With -o, the results are written to a file beside it (<file>.<random>.partial), which takes its name when all is done:
 so -o may name an input, and a run that is cut short leaves the old file as it was, and says where its results are.

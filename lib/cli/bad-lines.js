@@ -1,8 +1,7 @@
 // Lines that could not be mapped: the first ones on stderr, all of them in the file of `--errors`.
 
 import { fileURLToPath } from 'node:url'
-import { inspect } from 'node:util'
-import { linesAt } from './line-piece.js'
+import { inspect, types } from 'node:util'
 
 /** @typedef {{ name: string, message: string, code?: string, stack?: string }} ErrorRecord */
 
@@ -17,7 +16,7 @@ export class BadLines {
 
   /**
    * @param {(text: string) => void} say writes a line to stderr
-   * @param {((lines: string) => Promise<void> | undefined) | undefined} keep writes lines to the file of `--errors`
+   * @param {((lines: Buffer) => Promise<void> | undefined) | undefined} keep writes lines to the file of `--errors`
    */
   constructor(say, keep) {
     this.#say = say
@@ -25,32 +24,26 @@ export class BadLines {
   }
 
   /**
-   * @param {import('./line-piece.js').Place} place of the item
-   * @param {ErrorRecord} error
-   * @param {readonly number[]} except lines of the item, from 0, that it does not concern
-   * @param {number} [only] the one line that it concerns, from 0
+   * @param {string} file
+   * @param {number} firstLine of the item
+   * @param {import('./item-run.js').BadLines} bad
+   * @param {() => string[]} inputs the lines of the item
    * @returns {Promise<void> | undefined} settles when the file takes more
    */
-  add(place, error, except, only) {
-    const { file, firstLine, lastLine } = place
-    const concerns = linesAt(place)
-      .map((input, at) => ({ input, at }))
-      .filter(({ input, at }) =>
-        only === undefined ? input.trim() !== '' && !except.includes(at) : at === only,
-      )
-    this.count += concerns.length
+  add(file, firstLine, { from, to, lines, error }, inputs) {
+    this.count += lines.length
     this.#reports++
     if (this.#shown < MOST_SHOWN) {
       this.#shown++
-      const line = firstLine + (only ?? 0)
-      const range = only === undefined && lastLine > firstLine ? `${firstLine}-${lastLine}` : line
+      const line = firstLine + from
+      const range = to > from ? `${line}-${firstLine + to}` : line
       this.#say(`millrace: ${file}:${range}: ${oneLine(`${error.name}: ${error.message}`)}`)
     }
     if (this.#keep === undefined) return undefined
-    const records = concerns.map(
-      ({ input, at }) => `${JSON.stringify({ file, line: firstLine + at, error, input })}\n`,
+    const records = lines.map(
+      (at) => `${JSON.stringify({ file, line: firstLine + at, error, input: inputs()[at] })}\n`,
     )
-    return this.#keep(Buffer.from(records.join('')).toString('latin1'))
+    return this.#keep(Buffer.from(records.join('')))
   }
 
   /** Say how many there were, unless all of them were shown. */
@@ -67,7 +60,7 @@ export class BadLines {
  * @returns {ErrorRecord}
  */
 export function errorRecord(thrown) {
-  if (!(thrown instanceof Error)) {
+  if (!(thrown instanceof Error || types.isNativeError(thrown))) {
     return { name: 'Error', message: typeof thrown === 'string' ? thrown : inspect(thrown) }
   }
   const { code } = /** @type {{ code?: unknown }} */ (thrown)
@@ -91,7 +84,10 @@ export function ownStack(error) {
   const kept = lines.filter(
     (line) => !FRAME.test(line) || !(line.includes(LIBRARY) || line.includes('node:internal/')),
   )
-  return kept.some((line) => FRAME.test(line)) ? kept.join('\n') : undefined
+  // What is built in says nothing alone.
+  return kept.some((line) => FRAME.test(line) && !line.endsWith('(<anonymous>)'))
+    ? kept.join('\n')
+    : undefined
 }
 
 /**

@@ -1,8 +1,10 @@
 // The source of a call: the lines of the inputs, cut into items without a promise for each. It reads when it is pulled,
 // so a slow reader of the results slows down the reading.
 
-import { asSource, DONE, ITEM, PENDING, Source } from '../source.js'
-import { countLines, LinePiece, MAX_BATCH_BYTES, TooLongLine } from './line-piece.js'
+import { asSource } from '../open-source.js'
+import { DONE, ITEM, PENDING, Source } from '../source.js'
+import { ByteParts } from './byte-parts.js'
+import { countLines, LinePiece, MAX_BATCH_BYTES, NEWLINE, TooLongLine } from './line-piece.js'
 
 /**
  * @typedef {object} Block what was read of a file
@@ -21,8 +23,11 @@ export class LineSource extends Source {
   failure
 
   #batch
+  #size
   #longest
   #blocks
+  /** Calls of the items that were pulled. */
+  #calls = 0
   /** Bytes of the pieces that are cut. */
   #bytesCut = 0
   /** @type {LinePiece | undefined} */
@@ -41,11 +46,11 @@ export class LineSource extends Source {
   #atStart = true
   #startsFile = true
   /** The beginning of a line. */
-  #partial = ''
+  #partial = new ByteParts()
   /** The rest of a line that is too long is read past. */
   #skipping = false
   /** The first lines of a batch, and how many of them are not blank. */
-  #held = ''
+  #held = new ByteParts()
   #heldLines = 0
 
   /** @type {(() => void) | undefined} */
@@ -58,13 +63,15 @@ export class LineSource extends Source {
 
   /**
    * @param {AsyncIterator<Block, undefined>} blocks of the files, one file after the other
-   * @param {number} batch lines per item
+   * @param {number} batch lines per call
+   * @param {Pick<import('./item-size.js').ItemSize, 'calls' | 'bytesAfter'>} size
    * @param {number} [longest] bytes of a line
    */
-  constructor(blocks, batch, longest = LONGEST_LINE) {
+  constructor(blocks, batch, size, longest = LONGEST_LINE) {
     super()
     this.#blocks = blocks
     this.#batch = batch
+    this.#size = size
     this.#longest = longest
   }
 
@@ -83,11 +90,14 @@ export class LineSource extends Source {
         if (!this.pending) this.#read()
         return PENDING
       }
-      if (piece.next()) {
+      if (piece.next(this.#size.calls, this.#size.bytesAfter(this.#bytesCut + piece.end))) {
         this.index++
-        const { failure } = piece
+        const { bytes, start, end, failure } = piece
         this.value =
-          failure === undefined ? piece.text.substring(piece.start, piece.end) : Promise.reject(failure)
+          failure === undefined
+            ? { bytes: bytes.subarray(start, end), firstCall: this.#calls }
+            : Promise.reject(failure)
+        this.#calls += piece.calls
         return ITEM
       }
       this.#finish(piece)
@@ -142,6 +152,7 @@ export class LineSource extends Source {
     if (piece === undefined) return false
     if (piece.startsFile) this.#line = 1
     piece.firstIndex = this.index + 1
+    piece.firstCall = this.#calls
     piece.firstLine = this.#line
     this.#kept.push(piece)
     this.#piece = piece
@@ -152,10 +163,10 @@ export class LineSource extends Source {
   #finish(piece) {
     this.#line = piece.nextLine
     const { rest } = piece
-    this.#bytesCut += piece.text.length - rest.length
+    this.#bytesCut += piece.bytes.length - rest.length
     // Only the last piece of a block has a rest.
-    if (rest !== '') {
-      this.#held = rest
+    if (rest.length > 0) {
+      this.#held.add(rest)
       this.#heldLines = countLines(rest)
     }
     this.#piece = undefined
@@ -221,78 +232,72 @@ export class LineSource extends Source {
   #accept({ file, bytes }) {
     this.#file = file
     if (bytes === undefined) this.#endFile()
-    else this.#addText(bytes.toString('latin1'))
+    else this.#addBytes(bytes)
   }
 
-  /** @param {string} text of whole and partial lines */
-  #addText(text) {
-    let rest = text
+  /** @param {Buffer} bytes of whole and partial lines */
+  #addBytes(bytes) {
+    let rest = bytes
     if (this.#skipping) {
-      const newline = rest.indexOf('\n')
+      const newline = rest.indexOf(NEWLINE)
       if (newline < 0) return
       this.#skipping = false
-      rest = rest.slice(newline + 1)
+      rest = rest.subarray(newline + 1)
     }
-    const newline = rest.indexOf('\n')
+    const newline = rest.indexOf(NEWLINE)
     if (this.#partial.length + (newline < 0 ? rest.length : newline) > this.#longest) {
       this.#skip(rest)
-      if (newline >= 0) this.#addText(rest.slice(newline))
+      if (newline >= 0) this.#addBytes(rest.subarray(newline))
       return
     }
-    const end = rest.lastIndexOf('\n') + 1
-    // Without a newline both only become a rope: a long line is put together once, not for every block.
-    if (end === 0) {
-      this.#partial += rest
-      return
-    }
-    const lines = this.#partial + rest.slice(0, end)
-    this.#partial = rest.slice(end)
-    this.#addLines(lines, false)
+    const end = rest.lastIndexOf(NEWLINE) + 1
+    this.#partial.add(rest.subarray(0, end))
+    if (end > 0) this.#addLines(this.#partial.take(), false)
+    this.#partial.add(rest.subarray(end))
   }
 
   /**
    * The line that is read is too long: what was held before it is an item of its own.
-   * @param {string} text
+   * @param {Buffer} bytes
    */
-  #skip(text) {
-    const beginning = (this.#partial + text).slice(0, KEPT_BEGINNING).split('\n', 1)[0]
-    this.#partial = ''
-    this.#addLines('', true)
+  #skip(bytes) {
+    this.#partial.add(bytes)
+    const [beginning] = this.#partial
+      .take(KEPT_BEGINNING)
+      .toString('latin1', 0, KEPT_BEGINNING)
+      .split('\n', 1)
+    this.#addLines(NOTHING, true)
     this.#push(new TooLongLine(beginning, this.#file, this.#longest))
     this.#atStart = false
     this.#skipping = true
   }
 
   /**
-   * @param {string} lines whole ones
+   * @param {Buffer} lines whole ones
    * @param {boolean} isLast no further lines belong to the same batch
    */
   #addLines(lines, isLast) {
-    let text = lines
-    if (this.#atStart && lines !== '') {
+    let bytes = lines
+    if (this.#atStart && lines.length > 0) {
       this.#atStart = false
-      if (text.startsWith(BYTE_ORDER_MARK)) text = text.slice(BYTE_ORDER_MARK.length)
+      if (BYTE_ORDER_MARK.equals(bytes.subarray(0, BYTE_ORDER_MARK.length)))
+        bytes = bytes.subarray(BYTE_ORDER_MARK.length)
     }
+    const held = this.#held
+    held.add(bytes)
     if (this.#batch > 1 && !isLast) {
-      // A batch may be much larger than a block: its text stays a rope until it is complete.
-      const count = countLines(text)
-      if (this.#heldLines + count < this.#batch && this.#held.length + text.length <= MAX_BATCH_BYTES) {
-        this.#heldLines += count
-        this.#held += text
-        return
-      }
+      // A batch may be much larger than a block.
+      this.#heldLines += countLines(bytes)
+      if (this.#heldLines < this.#batch && held.length <= MAX_BATCH_BYTES) return
     }
-    text = this.#held + text
-    this.#held = ''
     this.#heldLines = 0
-    if (text !== '') this.#push(new LinePiece(text, this.#file, this.#batch, isLast))
+    if (held.length > 0) this.#push(new LinePiece(held.take(), this.#file, this.#batch, isLast))
   }
 
   #endFile() {
-    const partial = this.#partial
-    this.#partial = ''
+    if (this.#partial.length > 0) this.#partial.add(LINE_END)
     this.#skipping = false
-    this.#addLines(partial === '' ? '' : `${partial}\n`, true)
+    this.#addLines(this.#partial.take(), true)
     this.#startsFile = true
     this.#atStart = true
   }
@@ -307,8 +312,9 @@ export class LineSource extends Source {
 
 function ignore() {}
 
-/** The bytes EF BB BF, one character each. */
-const BYTE_ORDER_MARK = '\u00ef\u00bb\u00bf'
+const BYTE_ORDER_MARK = Buffer.from([0xef, 0xbb, 0xbf])
+const LINE_END = Buffer.from('\n')
+const NOTHING = Buffer.alloc(0)
 /** V8 has no string above 512 MiB; the rest is for what a line is put together with. */
 const LONGEST_LINE = 480 << 20
 /** How much of a line is kept that is too long. */

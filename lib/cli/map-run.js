@@ -8,19 +8,23 @@ import { workerPool } from '../worker-pool.js'
 import { BadLines, errorRecord, ownStack } from './bad-lines.js'
 import { InputError, Inputs } from './inputs.js'
 import { Interrupt } from './interrupt.js'
+import { ItemSize } from './item-size.js'
+import { cutAnew, linesAt } from './line-piece.js'
 import { LineSource } from './line-source.js'
 import { OutputFile } from './output-file.js'
 import { Progress } from './progress.js'
 import { RecordWriter } from './record-writer.js'
 
-/** @typedef {import('./line-task.js').LineReport} LineReport */
-/** @typedef {{ status: 'fulfilled', value: import('./line-task.js').LineResult, index: number } | { status: 'rejected', reason: unknown, index: number }} Outcome */
+/** @typedef {import('./item-run.js').ItemReport} ItemReport */
+/** @typedef {import('./line-piece.js').Place} Place */
+/** @typedef {{ status: 'fulfilled', value: ItemReport, index: number } | { status: 'rejected', reason: unknown, index: number }} Outcome */
 
 export class MapRun {
   #order
   #inputs
-  #source
   #pool
+  #size
+  #source
   #output
   #writer
   /** @type {RecordWriter | undefined} */
@@ -29,6 +33,8 @@ export class MapRun {
   #progress
   #interrupt
   #lines = 0
+  /** Calls that run beside the one for all lines, and that it does not wait for. @type {Set<Promise<void>>} */
+  #aside = new Set()
   /** Why it ends before the inputs do. */
   #end = RUNNING
   /** Settles when nothing is waited for any more. @type {Promise<void>} */
@@ -37,18 +43,20 @@ export class MapRun {
 
   /**
    * @param {Readonly<import('./arguments.js').MapOrder>} order
+   * @param {ItemSize} [size] of the items; default: what the lines turn out to cost
    * @throws {NodeJS.ErrnoException} a file cannot be written
    */
-  constructor(order) {
+  constructor(order, size) {
     this.#order = order
-    const { task, files, jobs, batch, output, errors } = order
+    const { task, files, jobs, batch, stopOnError, output, errors } = order
     this.#inputs = new Inputs(files)
-    this.#source = new LineSource(this.#inputs, batch)
     this.#pool = workerPool(LINE_TASK, {
       label: task.name,
-      setupData: { url: task.url, path: task.path, batch },
+      setupData: { url: task.url, path: task.path, batch, stopOnError },
       ...(jobs === undefined ? {} : { size: jobs }),
     })
+    this.#size = size ?? new ItemSize(this.#pool.size, this.#inputs.totalBytes)
+    this.#source = new LineSource(this.#inputs, batch, this.#size)
     this.#progress = new Progress(() => ({
       lines: this.#lines,
       bad: this.#bad.count,
@@ -92,62 +100,134 @@ export class MapRun {
   }
 
   async #map() {
-    const { unordered } = this.#order
-    const results = parallelMap(this.#source, this.#pool, { settled: true, preserveOrder: !unordered })
-    await results.forEach(this.#take)
+    await this.#callWith(this.#source, (outcome) => this.#take(outcome))
+    while (this.#aside.size > 0) await Promise.race(this.#aside)
     if (this.#source.failure !== undefined) throw this.#source.failure.error
     // Without a line, nobody has looked at the task file.
     if (this.#source.index < 0 && this.#end === RUNNING) await this.#pool.ready()
   }
 
+  /**
+   * @param {LineSource | import('./line-piece.js').Item[]} items
+   * @param {(outcome: Outcome) => Promise<void> | undefined} take
+   */
+  async #callWith(items, take) {
+    const { unordered } = this.#order
+    // An item takes a worker as long as a whole chunk should: it is one.
+    const results = parallelMap(items, this.#pool, {
+      settled: true,
+      preserveOrder: !unordered,
+      chunkSize: 1,
+      backpressure: ITEMS_PER_WORKER * this.#pool.size,
+    })
+    await results.forEach(take)
+  }
+
   /** @param {Outcome} outcome */
-  #take = (outcome) => {
+  #take(outcome) {
     const { index } = outcome
     if (outcome.status === 'fulfilled') {
-      const { value } = outcome
-      if (typeof value === 'string') {
-        this.#lines++
+      const report = outcome.value
+      this.#learn(report)
+      if (report.isWhole && report.bad.length === 0) {
         this.#source.settle(index)
-        return this.#writer.write(value)
+        return this.#writer.write(report.output)
       }
-      this.#lines += value.lines
-      if (value.bad.length === 0) {
-        this.#source.settle(index)
-        return this.#writer.write(value.text)
-      }
-      return this.#takeBad(index, value)
     }
-    return this.#takeFailed(index, outcome.reason)
+    return this.#takeSlowly(outcome, index)
   }
 
   /**
+   * @param {Outcome} outcome
    * @param {number} index
-   * @param {LineReport} report
    */
-  async #takeBad(index, { text, bad, thrown }) {
+  async #takeSlowly(outcome, index) {
     const place = this.#source.place(index)
-    /** @type {number[]} */
-    const except = []
-    for (const { line, ...error } of bad) {
-      if (line < 0) await this.#bad.add(place, error, except)
-      else await this.#bad.add(place, error, except, line)
-      except.push(line)
-    }
-    if (thrown !== undefined) await this.#bad.add(place, errorRecord(thrown[0]), except)
     this.#source.settle(index)
-    await this.#writer.write(text)
-    this.#stopOnError()
+    if (outcome.status === 'fulfilled') await this.#takeReport(outcome.value, place)
+    else await this.#takeFailed(outcome.reason, place)
+  }
+
+  /** @param {ItemReport} report */
+  #learn({ calls, lines, micros }) {
+    this.#size.learn(calls, micros)
+    this.#lines += lines
   }
 
   /**
-   * @param {number} index
-   * @param {unknown} reason
+   * @param {ItemReport} report
+   * @param {Place} place
    */
-  async #takeFailed(index, reason) {
-    const before = this.#bad.count
-    await this.#bad.add(this.#source.place(index), errorRecord(reason), [])
-    this.#lines += this.#bad.count - before
-    this.#source.settle(index)
+  async #takeReport({ output, calls, isWhole, bad }, place) {
+    await this.#writer.write(output)
+    if (bad.length > 0) await this.#addBad(place, bad)
+    // Lines that are so slow do not wait for each other.
+    if (!isWhole) await this.#mapAnew(place, calls, this.#size.calls)
+  }
+
+  /**
+   * The item was lost with its worker.
+   * @param {unknown} reason
+   * @param {Place} place
+   * @returns {Promise<void>}
+   */
+  async #takeFailed(reason, place) {
+    // Which line it was shows when each is an item of its own.
+    if (place.calls > 1) return this.#mapAnew(place, 0, 1)
+    const filled = linesAt(place).flatMap((line, at) => (line.trim() === '' ? [] : [at]))
+    this.#lines += filled.length
+    const to = place.lastLine - place.firstLine
+    return this.#addBad(place, [{ from: 0, to, lines: filled, error: errorRecord(reason) }])
+  }
+
+  /**
+   * Map the lines of an item that did not end, as smaller items.
+   * @param {Place} place
+   * @param {number} from so many of its calls have ended
+   * @param {number} calls of an item
+   * @returns {Promise<void>}
+   */
+  #mapAnew(place, from, calls) {
+    const places = cutAnew(place, from, this.#order.batch, calls)
+    const items = places.map(({ bytes, start, end, firstCall }) => ({
+      bytes: bytes.subarray(start, end),
+      firstCall,
+    }))
+    const mapped = this.#callWith(items, async (outcome) => {
+      const at = places[outcome.index]
+      if (outcome.status === 'rejected') return this.#takeFailed(outcome.reason, at)
+      this.#learn(outcome.value)
+      return this.#takeReport(outcome.value, at)
+    })
+    const { unordered, stopOnError } = this.#order
+    return unordered && !stopOnError ? this.#goOnBeside(mapped) : mapped
+  }
+
+  /**
+   * @param {Promise<void>} mapped
+   * @returns {Promise<void>} settles when it may go on
+   */
+  async #goOnBeside(mapped) {
+    const aside = this.#aside
+    aside.add(mapped)
+    mapped.then(
+      () => aside.delete(mapped),
+      // It stays there, to be told to who waits in the end.
+      () => {},
+    )
+    if (aside.size > this.#pool.size) await Promise.race(aside)
+  }
+
+  /**
+   * @param {Place} place of their item
+   * @param {import('./item-run.js').BadLines[]} all
+   */
+  async #addBad(place, all) {
+    const { file, firstLine } = place
+    /** @type {string[] | undefined} */
+    let lines
+    const inputs = () => (lines ??= linesAt(place))
+    for (const bad of all) await this.#bad.add(file, firstLine, bad, inputs)
     this.#stopOnError()
   }
 
@@ -253,6 +333,9 @@ const CUT_OFF = 4
 const FINE = 0
 const FAILED = 1
 const USAGE = 2
+
+/** With fewer, workers wait for the parent now and then; more make nothing faster. */
+const ITEMS_PER_WORKER = 4
 
 const LINE_TASK = fileURLToPath(new URL('./line-task.js', import.meta.url))
 /** How long a reader that is slow may take for the last block after everything was cut short. */

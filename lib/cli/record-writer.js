@@ -11,9 +11,9 @@ export class RecordWriter {
 
   #put
   #onError
-  #text = ''
-  /** Larger than a block: written on their own, before `#text`. @type {string[]} */
-  #large = []
+  /** @type {Buffer[]} */
+  #lines = []
+  #bytes = 0
   #writing = false
   /** @type {NodeJS.Timeout | undefined} */
   #timer
@@ -30,21 +30,15 @@ export class RecordWriter {
   }
 
   /**
-   * @param {string} lines whole ones: the bytes, one character each
+   * @param {Buffer} lines whole ones
    * @returns {Promise<void> | undefined} if there is no room: settles when there is; never rejects
    */
   write(lines) {
-    if (this.error !== undefined) return undefined
-    if (lines.length > BLOCK_BYTES) {
-      // Not into one string with others: the longest are as long as a string can be.
-      this.#cutBlock()
-      this.#large.push(lines)
-    } else {
-      this.#text += lines
-    }
-    if (!this.#writing && (this.#large.length > 0 || this.#text.length >= BLOCK_BYTES)) this.#next()
-    else this.#timer ??= setTimeout(this.#flushNow, FLUSH_MS)
-    if (this.#large.length === 0 && this.#text.length < MOST_BYTES) return undefined
+    if (this.error !== undefined || lines.length === 0) return undefined
+    this.#lines.push(lines)
+    this.#bytes += lines.length
+    if (!this.#writing) this.#proceed()
+    if (this.#bytes < MOST_BYTES) return undefined
     return new Promise((resolve) => this.#waiting.push(resolve))
   }
 
@@ -52,7 +46,7 @@ export class RecordWriter {
   async end() {
     clearTimeout(this.#timer)
     this.#timer = undefined
-    while (this.error === undefined && (this.#writing || this.#text !== '' || this.#large.length > 0)) {
+    while (this.error === undefined && (this.#writing || this.#bytes > 0)) {
       if (!this.#writing) this.#next()
       else await new Promise((resolve) => this.#waiting.push(() => resolve(undefined)))
     }
@@ -63,8 +57,7 @@ export class RecordWriter {
    * @param {number} ms for at most so long
    */
   async abandon(ms) {
-    this.#text = ''
-    this.#large.length = 0
+    this.#drop()
     clearTimeout(this.#timer)
     if (!this.#writing) return
     await new Promise((resolve) => {
@@ -75,30 +68,34 @@ export class RecordWriter {
 
   #flushNow = () => {
     this.#timer = undefined
-    if (!this.#writing && this.#text !== '') this.#next()
+    if (!this.#writing && this.#bytes > 0) this.#next()
   }
 
-  #cutBlock() {
-    if (this.#text === '') return
-    this.#large.push(this.#text)
-    this.#text = ''
+  /** Write a block; what is less waits for more, but not for long. */
+  #proceed() {
+    if (this.#bytes >= BLOCK_BYTES) this.#next()
+    else if (this.#bytes > 0) this.#timer ??= setTimeout(this.#flushNow, FLUSH_MS)
   }
 
   #next() {
     this.#writing = true
-    let lines = this.#large.shift()
-    if (lines === undefined) {
-      lines = this.#text
-      this.#text = ''
-    }
-    this.#put(Buffer.from(lines, 'latin1'), this.#written)
+    let count = 0
+    let bytes = 0
+    while (count < this.#lines.length && bytes < BLOCK_BYTES) bytes += this.#lines[count++].length
+    this.#bytes -= bytes
+    const lines = this.#lines.splice(0, count)
+    this.#put(count === 1 ? lines[0] : Buffer.concat(lines, bytes), this.#written)
   }
 
   #written = () => {
     this.#writing = false
-    if (this.#large.length > 0 || this.#text.length >= BLOCK_BYTES) this.#next()
-    else if (this.#text !== '') this.#timer ??= setTimeout(this.#flushNow, FLUSH_MS)
+    this.#proceed()
     this.#release()
+  }
+
+  #drop() {
+    this.#lines.length = 0
+    this.#bytes = 0
   }
 
   /** @param {NodeJS.ErrnoException} error */
@@ -106,8 +103,7 @@ export class RecordWriter {
     if (this.error !== undefined) return
     this.error = error
     this.#writing = false
-    this.#text = ''
-    this.#large.length = 0
+    this.#drop()
     clearTimeout(this.#timer)
     this.#release()
     this.#onError(error)
@@ -156,8 +152,8 @@ function streamOf(fd) {
   return isatty(fd) ? new WriteStream(fd) : new Socket({ fd, readable: false, writable: true })
 }
 
-/** A pipe holds this much. */
-const BLOCK_BYTES = 64 << 10
+/** Measured from 64 KiB to 1 MiB: smaller ones take more time. */
+const BLOCK_BYTES = 256 << 10
 /** Whoever writes waits from here on. */
 const MOST_BYTES = 4 << 20
 /** Results that come slowly are shown after this. */
