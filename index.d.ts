@@ -531,6 +531,18 @@ export interface WorkerPoolOptions {
    * @default process.cwd(), as it is when the pool is made
    */
   cwd?: string | URL | undefined
+  /**
+   * What becomes of what the processes write to stdout. 'inherit': it goes to this program's own stdout, straight from
+   * the process. 'ignore': nowhere. 'pipe': the pool tells it as `stdout` events.
+   * @default 'inherit'
+   */
+  stdout?: 'inherit' | 'ignore' | 'pipe' | undefined
+  /**
+   * The same for stderr, except that 'inherit' is passed on by this program. In every case the last 8 KiB are kept
+   * for the `stderr` of errors.
+   * @default 'inherit'
+   */
+  stderr?: 'inherit' | 'ignore' | 'pipe' | undefined
   /** Handed to the task file's `setup()`, copied as items are. A `TypeError` with a function, which has no `setup()`. */
   setupData?: unknown
   /**
@@ -598,6 +610,50 @@ export interface WorkerPool<Item = any, Result = any> extends Operation<Item, Re
   close(options?: CloseOptions): Promise<void>
   /** The same as `close()`, for `await using pool = workerPool(…)`. */
   [Symbol.asyncDispose](): Promise<void>
+  /**
+   * Call a function when something happens to the processes; {@link WorkerPoolEvents} says what. Listeners do not keep
+   * the program alive. What one throws is an uncaught exception.
+   * @throws {TypeError} ERR_INVALID_ARG_TYPE: an event that does not exist, or a listener that is no function.
+   * @example
+   * ```js
+   * import { workerPool } from 'millrace'
+   *
+   * const pool = workerPool((name) => console.log(`Hello, ${name}`), { size: 1, stdout: 'pipe' })
+   * pool.on('stdout', (chunk, worker) => process.stdout.write(`worker ${worker}: ${chunk}`))
+   * await pool.run('Ada') // worker 0: Hello, Ada
+   * await pool.close()
+   * ```
+   */
+  on<Event extends keyof WorkerPoolEvents>(
+    event: Event,
+    listener: (...args: WorkerPoolEvents[Event]) => void,
+  ): this
+  /** The same as `on()`, for the first time only. */
+  once<Event extends keyof WorkerPoolEvents>(
+    event: Event,
+    listener: (...args: WorkerPoolEvents[Event]) => void,
+  ): this
+  /** Do not call a function any more that `on()` or `once()` was given. */
+  off<Event extends keyof WorkerPoolEvents>(
+    event: Event,
+    listener: (...args: WorkerPoolEvents[Event]) => void,
+  ): this
+}
+
+/** What a pool tells its listeners, and with which arguments. */
+export interface WorkerPoolEvents {
+  /**
+   * With `stdout: 'pipe'`: bytes as they come, cut anywhere, and the number of the worker that wrote them. All that a
+   * worker wrote comes before its `workerExit`; nothing is said about results. While this program has not taken 256 KiB
+   * of a worker's stream, the worker waits; without a listener they are dropped.
+   */
+  stdout: [chunk: Buffer, worker: number]
+  /** The same with `stderr: 'pipe'`. */
+  stderr: [chunk: Buffer, worker: number]
+  /** A process is ready for work. */
+  workerStart: [event: { worker: number; pid: number }]
+  /** A process has ended, whether it had become ready or not: by itself (`exitCode`) or by a signal. */
+  workerExit: [event: { worker: number; pid: number; exitCode: number | null; signal: string | null }]
 }
 
 /** Options of `pool.run()`. */

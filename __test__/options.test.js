@@ -188,6 +188,8 @@ describe('workerPool', () => {
       env: { ...process.env },
       execArgv: inheritedExecArgv(process.execArgv),
       cwd: process.cwd(),
+      stdout: 'inherit',
+      stderr: 'inherit',
       setupData: undefined,
       exportName: 'default',
       label: basename(path),
@@ -228,7 +230,11 @@ describe('workerPool', () => {
       setupData,
       exportName: 'parse',
       label: 'parser',
+      stdout: 'ignore',
+      stderr: 'pipe',
     })
+    assert.equal(settings.stdout, 'ignore')
+    assert.equal(settings.stderr, 'pipe')
     assert.deepEqual(settings.env, { A: '1' })
     assert.deepEqual(env, { A: '1', B: undefined })
     assert.deepEqual(settings.execArgv, execArgv)
@@ -251,6 +257,8 @@ describe('workerPool', () => {
       exportName: [null, 1, Symbol('s')],
       label: [null, 1],
       sizes: [2],
+      stdout: [null, 1, ['pipe']],
+      stderr: [null, true, process.stderr],
     }
     for (const [name, values] of Object.entries(wrongTypes)) {
       for (const value of values) assert.throws(() => workerPoolSettings('task.js', { [name]: value }), TYPE)
@@ -260,6 +268,8 @@ describe('workerPool', () => {
       concurrencyPerWorker: [0, -1, 1.5, NaN, 129, Infinity],
       exportName: [''],
       label: [''],
+      stdout: ['', 'null', 'Pipe'],
+      stderr: ['', 'overlapped'],
       env: [{ 'A=B': '1' }, { A: 'a\0b' }],
     }
     for (const [name, values] of Object.entries(wrongValues)) {

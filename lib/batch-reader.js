@@ -11,6 +11,8 @@ export const SECTION = {
   READY: 7,
   CLOSED: 8,
   START_FAILED: 9,
+  WRITTEN: 10,
+  EXITED: 11,
 }
 
 /** How an item ended. */
@@ -62,6 +64,16 @@ export class BatchReader {
   /** The next word. */
   word() {
     return this.words[this.at++]
+  }
+
+  /**
+   * So many bytes of rows that belong to no entry, and past them.
+   * @param {number} length
+   */
+  part(length) {
+    const { bytes, row } = this
+    this.row += length
+    return Buffer.from(bytes.buffer, bytes.byteOffset + row, length)
   }
 
   /** The row of the next entry, and past it; `entry` says which. */

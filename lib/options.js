@@ -3,6 +3,7 @@
 
 import path from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
+import { CONTAINMENT_OPTIONS, containment } from './containment.js'
 import { invalidArgType, outOfRange, unknownOption } from './errors.js'
 import { startCall } from './outcome.js'
 import { shippedFunction } from './shipped-function.js'
@@ -27,8 +28,10 @@ import { shippedFunction } from './shipped-function.js'
  * @property {number | undefined} wait undefined: for ever
  */
 
+/** @typedef {PoolFields & import('./containment.js').Containment} PoolSettings */
+
 /**
- * @typedef {object} PoolSettings
+ * @typedef {object} PoolFields
  * @property {TaskFile | import('./shipped-script.js').ShippedFunction} task
  * @property {number | undefined} size undefined: what the machine offers, which the pool asks the system for
  * @property {number} concurrencyPerWorker
@@ -134,6 +137,7 @@ export function workerPoolSettings(task, options) {
     env: environment(given),
     execArgv: execArgv(given),
     cwd,
+    ...containment(given),
     setupData: given.setupData,
     exportName: text(given, 'exportName', 'default'),
     label: text(given, 'label', 'path' in checked ? path.basename(checked.path) : checked.name || 'function'),
@@ -441,6 +445,7 @@ const POOL_OPTIONS = [
   'env',
   'execArgv',
   'cwd',
+  ...CONTAINMENT_OPTIONS,
   'setupData',
   'exportName',
   'label',

@@ -4,7 +4,7 @@
 
 import { BatchReader, SECTION } from './batch-reader.js'
 import { Decoder } from './codec.js'
-import { startError } from './worker-failure.js'
+import { exitOf, startError } from './worker-failure.js'
 
 /** @typedef {import('./binding.js').NativePool} NativePool */
 /**
@@ -53,6 +53,9 @@ export class PoolCore {
    * @property {(worker: number, pid: number) => void} [ready]
    * @property {(error: Error) => void} [startFailed]
    * @property {() => void} [closed]
+   * @property {(worker: number, stream: 'stdout' | 'stderr', take: () => Buffer) => void} [written] `take` copies it
+   * @property {(exit: import('./worker-failure.js').Exit) => void} [exited]
+   * @property {() => void} [read] a batch has been read
    */
 
   /**
@@ -129,6 +132,7 @@ export class PoolCore {
     const touched = bytes === 0 ? undefined : this.#read(batch)
     batch.release()
     if (touched === undefined) return
+    this.#listener.read?.()
     for (const call of touched) call.proceed()
     this.keep()
   }
@@ -197,6 +201,12 @@ export class PoolCore {
           this.#listener.ready?.(worker, pid)
           break
         }
+        case SECTION.WRITTEN:
+          this.#written(batch)
+          break
+        case SECTION.EXITED:
+          this.#listener.exited?.(exitOf(batch.failure().row))
+          break
         case SECTION.CLOSED:
           this.#listener.closed?.()
           break
@@ -211,13 +221,19 @@ export class PoolCore {
   }
 
   /** @param {BatchReader} batch */
+  #written(batch) {
+    const worker = batch.word()
+    const stream = batch.word() === 1 ? 'stdout' : 'stderr'
+    const bytes = batch.part(batch.word())
+    // The batch's buffer is used again.
+    this.#listener.written?.(worker, stream, () => Buffer.from(bytes))
+  }
+
+  /** @param {BatchReader} batch */
   #define(batch) {
     const decoder = this.decoder(batch.word())
     const id = batch.word()
-    const start = batch.row
-    batch.row += batch.word()
-    const { bytes } = batch
-    const definition = Buffer.from(bytes.buffer, bytes.byteOffset + start, batch.row - start).toString()
+    const definition = batch.part(batch.word()).toString()
     try {
       decoder.define(id, definition)
     } catch {

@@ -17,26 +17,11 @@ import { WorkerCrashError, WorkerStartError } from './errors.js'
  */
 
 /**
+ * How a process ended, whatever it ran.
  * @param {Uint8Array} row
- * @param {(bytes: Uint8Array) => unknown} decode of the worker's own words
- * @returns {{ exit: Exit, details: import('./errors.js').FailureDetails }}
  */
-function read(row, decode) {
-  const bytes = Buffer.from(row.buffer, row.byteOffset, row.byteLength)
-  const length = bytes.readUInt32LE(0)
-  /** @type {Exit} */
-  const exit = JSON.parse(bytes.toString('utf8', 4, 4 + length))
-  const said = bytes.subarray(4 + length)
-  return {
-    exit,
-    details: {
-      worker: exit.worker,
-      ...(exit.exitCode === null ? {} : { exitCode: exit.exitCode }),
-      ...(exit.signal === null ? {} : { signal: exit.signal }),
-      stderr: exit.stderr,
-      ...(said.length > 0 ? { cause: decode(said) } : {}),
-    },
-  }
+export function exitOf(row) {
+  return split(row).exit
 }
 
 /**
@@ -75,6 +60,34 @@ export function startError(row, label, decode) {
     `Worker ${exit.worker} of ${label} ${how(exit)} ${when}${because(details)}${typescriptHint(details.cause)}`,
     details,
   )
+}
+
+/**
+ * @param {Uint8Array} row
+ * @param {(bytes: Uint8Array) => unknown} decode of the worker's own words
+ * @returns {{ exit: Exit, details: import('./errors.js').FailureDetails }}
+ */
+function read(row, decode) {
+  const { exit, said } = split(row)
+  return {
+    exit,
+    details: {
+      worker: exit.worker,
+      ...(exit.exitCode === null ? {} : { exitCode: exit.exitCode }),
+      ...(exit.signal === null ? {} : { signal: exit.signal }),
+      stderr: exit.stderr,
+      ...(said.length > 0 ? { cause: decode(said) } : {}),
+    },
+  }
+}
+
+/** @param {Uint8Array} row */
+function split(row) {
+  const bytes = Buffer.from(row.buffer, row.byteOffset, row.byteLength)
+  const length = bytes.readUInt32LE(0)
+  /** @type {Exit} */
+  const exit = JSON.parse(bytes.toString('utf8', 4, 4 + length))
+  return { exit, said: bytes.subarray(4 + length) }
 }
 
 /**

@@ -12,6 +12,7 @@ import { closeSettings, runSettings, workerPoolSettings } from './options.js'
 import { startCall } from './outcome.js'
 import { PoolCall } from './pool-call.js'
 import { PoolCore } from './pool-core.js'
+import { PoolEvents } from './pool-events.js'
 import { PoolRuns } from './pool-runs.js'
 
 export { isWorker }
@@ -40,6 +41,7 @@ class WorkerPool {
   /** @type {PoolRuns | undefined} */
   #runs
   #size
+  #events = new PoolEvents()
   #phase = OPEN
   /** @type {{ promise: Promise<void>, resolve: () => void, reject: (error: unknown) => void } | undefined} */
   #ready
@@ -60,6 +62,33 @@ class WorkerPool {
 
   get label() {
     return this.#settings.label
+  }
+
+  /**
+   * @param {unknown} event
+   * @param {unknown} listener
+   */
+  on(event, listener) {
+    this.#events.change('on', event, listener)
+    return this
+  }
+
+  /**
+   * @param {unknown} event
+   * @param {unknown} listener
+   */
+  once(event, listener) {
+    this.#events.change('once', event, listener)
+    return this
+  }
+
+  /**
+   * @param {unknown} event
+   * @param {unknown} listener
+   */
+  off(event, listener) {
+    this.#events.change('off', event, listener)
+    return this
   }
 
   /**
@@ -153,9 +182,19 @@ class WorkerPool {
       (onWake) => NativePool.processes(this.#size, lanes, GRACE_MS, processOptions(this.#settings), onWake),
       (define) => new Encoder(define),
       {
-        ready: () => this.#onReady(),
+        ready: (worker, pid) => {
+          this.#events.add('workerStart', { worker, pid })
+          this.#onReady()
+        },
         startFailed: (error) => this.#onStartFailed(error),
         closed: () => this.#onClosed(),
+        written: (worker, stream, take) => {
+          if (this.#events.has(stream)) this.#events.add(stream, take(), worker)
+        },
+        exited: ({ worker, pid, exitCode, signal }) => {
+          this.#events.add('workerExit', { worker, pid, exitCode, signal })
+        },
+        read: () => this.#events.flush(),
       },
     )
     return this.#core
@@ -190,7 +229,7 @@ class WorkerPool {
 
 /** @param {Readonly<import('./options.js').PoolSettings>} settings */
 function processOptions(settings) {
-  const { task, env, execArgv, cwd, setupData, exportName, label } = settings
+  const { task, env, execArgv, cwd, stdout, stderr, setupData, exportName, label } = settings
   const concurrency = settings.concurrencyPerWorker
   const addon = addonPath()
   if (addon === null) throw new WorkerStartError('The native addon does not know where it was loaded from')
@@ -199,6 +238,8 @@ function processOptions(settings) {
     args: [...execArgv, BOOT_FILE, addon],
     env: Object.entries(env).flat(),
     cwd,
+    stdout,
+    stderr,
     init: orderOf(
       'path' in task ? { ...task, exportName, setupData, concurrency } : { ...task, label, cwd, concurrency },
     ),

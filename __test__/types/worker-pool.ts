@@ -37,6 +37,8 @@ import type * as moduleTask from './task-module.cjs'
     size: 2,
     concurrencyPerWorker: 4,
     env: { A: '1', B: undefined },
+    stdout: 'pipe',
+    stderr: 'ignore',
     execArgv: ['--import', 'tsx'],
     cwd: new URL('.', import.meta.url),
     setupData: new Map(),
@@ -234,4 +236,21 @@ expect<Equal<typeof isWorker, boolean>>()
   expect<Equal<SerializationError['code'], 'ERR_SERIALIZATION'>>()
   expect<Equal<PoolClosedError['code'], 'ERR_POOL_CLOSED'>>()
   expect<Equal<ConsumedError['code'], 'ERR_CONSUMED'>>()
+}
+
+// Listeners: the event says what they are called with.
+{
+  const pool = workerPool('./task.js')
+  const same = pool
+    .on('stdout', (chunk, worker) => {
+      expect<Equal<typeof chunk, Buffer>>()
+      expect<Equal<typeof worker, number>>()
+    })
+    .once('workerStart', ({ worker, pid }) => expect<Equal<[typeof worker, typeof pid], [number, number]>>())
+    .off('workerExit', ({ signal }) => expect<Equal<typeof signal, string | null>>())
+  expect<Equal<typeof same, typeof pool>>()
+  // @ts-expect-error: there is no such event
+  pool.on('data', () => {})
+  // @ts-expect-error: not a way to treat output
+  workerPool('./task.js', { stdout: 'overlapped' })
 }

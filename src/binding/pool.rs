@@ -9,6 +9,7 @@ use crate::{
     place::{
         ItemSize, Place, Pool,
         native::Threads,
+        output::Output,
         pool::{Core, Spent},
         process::Processes,
         spawn::Launch,
@@ -36,6 +37,9 @@ pub struct ProcessOptions {
     /// Names and values in turn.
     pub env: Vec<String>,
     pub cwd: Option<String>,
+    /// What becomes of what they write: 'inherit', 'ignore' or 'pipe'.
+    pub stdout: String,
+    pub stderr: String,
     /// The first frame of each worker.
     #[napi(ts_type = "Uint8Array")]
     pub init: napi::bindgen_prelude::Uint8Array,
@@ -80,6 +84,8 @@ impl NativePool {
             args: options.args.into_iter().map(Into::into).collect(),
             env: options.env.chunks_exact(2).map(|pair| (pair[0].clone().into(), pair[1].clone().into())).collect(),
             cwd: options.cwd.map(Into::into),
+            stdout: output(&options.stdout)?,
+            stderr: output(&options.stderr)?,
         };
         let init = options.init.to_vec();
         let config = PoolConfig { size, lanes, grace: u64::from(grace_ms) * 1000 };
@@ -282,6 +288,15 @@ impl NativePool {
 
     fn act(&self, act: impl FnOnce(&mut Core)) {
         self.with(act, |_| ());
+    }
+}
+
+fn output(name: &str) -> Result<Output> {
+    match name {
+        "inherit" => Ok(Output::Inherit),
+        "ignore" => Ok(Output::Ignore),
+        "pipe" => Ok(Output::Pipe),
+        other => Err(napi::Error::from_reason(format!("{other:?} is nothing that can become of output"))),
     }
 }
 

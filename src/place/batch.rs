@@ -18,13 +18,16 @@
 //! | 7 ready | worker, pid |
 //! | 8 closed | |
 //! | 9 start failed | one entry |
+//! | 10 written | worker, stream (1 stdout, 2 stderr), bytes in rows |
+//! | 11 exited | one entry |
 //!
 //! An entry: low half of the index; status and, from bit 8 on, the high half; worker; bytes of row; bytes of text.
-//! The row of a lost item or a failed start is not a value: u32 length, JSON (see [`super::Exit`]), then the value that
+//! The row of a lost item, a failed start or an exit is not a value: u32 length, JSON (see [`super::Exit`]), then the value that
 //! the worker gave as the cause, or nothing.
 
-use super::ItemSize;
+use super::{ItemSize, output::Written};
 use crate::engine::{CallId, Status, WorkerId};
+use tokio::sync::OwnedSemaphorePermit;
 
 const OUTCOMES: u32 = 1;
 const STOPPING: u32 = 2;
@@ -35,6 +38,8 @@ const FORGET: u32 = 6;
 const READY: u32 = 7;
 const CLOSED: u32 = 8;
 const START_FAILED: u32 = 9;
+const WRITTEN: u32 = 10;
+const EXITED: u32 = 11;
 
 /// Bytes of the three lengths.
 const HEADER_BYTES: usize = 12;
@@ -57,6 +62,8 @@ pub struct Batch {
     text: Vec<u8>,
     /// Where the count of the last section of outcomes stands, and its call, as long as it is the last section.
     open: Option<(usize, CallId)>,
+    /// Of what workers wrote: they may write more when JavaScript has taken it.
+    room: Vec<OwnedSemaphorePermit>,
 }
 
 impl Batch {
@@ -112,6 +119,17 @@ impl Batch {
         self.section([READY, worker, pid]);
     }
 
+    pub fn written(&mut self, Written { worker, stream, bytes, room }: Written) {
+        self.section([WRITTEN, worker, stream as u32, bytes.len() as u32]);
+        self.rows.extend_from_slice(&bytes);
+        self.room.extend(room);
+    }
+
+    pub fn exited(&mut self, head: Head, row: &[u8]) {
+        self.section([EXITED]);
+        self.entry(head, row, &[]);
+    }
+
     pub fn closed(&mut self) {
         self.section([CLOSED]);
     }
@@ -132,6 +150,7 @@ impl Batch {
             at += area.len();
         }
         self.open = None;
+        self.room.clear();
         // What one large result needed is not kept for ever.
         for area in [&mut self.words, &mut self.rows, &mut self.text] {
             area.clear();

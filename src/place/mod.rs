@@ -6,6 +6,7 @@
 
 pub mod batch;
 pub mod native;
+pub mod output;
 pub mod pool;
 pub mod process;
 pub mod spawn;
@@ -80,6 +81,8 @@ pub trait Events {
     -> bool;
     fn chunk_done(&mut self, worker: WorkerId, cell: u8, micros: u32) -> bool;
     fn define(&mut self, worker: WorkerId, id: u32, definition: &[u8]) -> bool;
+    /// A part of what a worker wrote to stdout or stderr.
+    fn written(&mut self, written: output::Written);
     /// All that it had published was handed in before. `claimed` tells how many of the items in a cell were claimed.
     fn exit(&mut self, exit: Exit, claimed: &dyn Fn(u8, u32) -> u32);
 }

@@ -3,6 +3,7 @@
 use super::{
     Events, Exit, ItemSize, Outcome, Part, Place,
     batch::{Batch, Head},
+    output::Written,
     store::{Chunk, Items, Store},
     watch::Watch,
 };
@@ -410,9 +411,17 @@ impl Events for Heard<'_> {
         true
     }
 
+    fn written(&mut self, written: Written) {
+        self.batch.written(written);
+    }
+
     fn exit(&mut self, exit: Exit, claimed: &dyn Fn(u8, u32) -> u32) {
         let worker = exit.worker;
         self.alive.remove(&worker);
+        if exit.pid.is_some() {
+            let row = exit_row(&exit, 0);
+            self.batch.exited(failure_head(worker, &row), &row);
+        }
         if exit.starting {
             let row = exit_row(&exit, 0);
             self.batch.start_failed(failure_head(worker, &row), &row);

@@ -2,6 +2,7 @@
 
 use super::{
     Events, Exit, ItemSize, Outcome, Part, Place, Pool,
+    output::Outputs,
     spawn::{Inherited, Launch, control_pair},
     supervisor::{self, Exits, LaunchId, Start},
     watch::Watch,
@@ -62,6 +63,7 @@ pub struct Processes {
     workers: BTreeMap<WorkerId, Worker>,
     definitions: Vec<Vec<u8>>,
     exits: Exits,
+    outputs: Outputs,
     started: Arc<Mutex<HashMap<WorkerId, u32>>>,
     may_spin: bool,
     frame: Vec<u8>,
@@ -79,6 +81,7 @@ impl Processes {
             workers: BTreeMap::new(),
             definitions: Vec::new(),
             exits: Exits::default(),
+            outputs: Outputs::default(),
             started: Arc::default(),
             may_spin: std::thread::available_parallelism().is_ok_and(|cores| cores.get() > 1),
             frame: Vec::new(),
@@ -115,6 +118,7 @@ impl Processes {
             inherited,
             control,
             exits: Arc::clone(&self.exits),
+            outputs: Arc::clone(&self.outputs),
             started: Arc::clone(&self.started),
             pool: Weak::clone(&self.pool),
         });
@@ -212,6 +216,11 @@ impl Place for Processes {
             worker.listen(id, events, &self.started, &mut self.discarded);
         }
         let exits = std::mem::take(&mut *self.exits.lock().unwrap_or_else(PoisonError::into_inner));
+        // After the exits were taken: whatever those workers wrote is here, and comes before their ends.
+        let outputs = std::mem::take(&mut *self.outputs.lock().unwrap_or_else(PoisonError::into_inner));
+        for written in outputs {
+            events.written(written);
+        }
         for mut exit in exits {
             let Some(mut worker) = self.workers.remove(&exit.worker) else {
                 events.exit(exit, &|_, _| 0);
@@ -228,7 +237,9 @@ impl Place for Processes {
 
     fn sleep(&mut self) -> bool {
         let more = self.workers.values_mut().any(|worker| worker.violation.is_none() && worker.end.sleep());
-        !more && self.exits.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+        !more
+            && self.exits.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+            && self.outputs.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 }
 

@@ -1,24 +1,25 @@
 //! How a worker process is started, watched and ended. Runs on the supervisor thread.
 
-use super::Exit;
+use super::{
+    Exit,
+    output::{Listener, Output, Pipe, Sink, Stream},
+};
 use millrace_channel::parent::ParentEnd;
 use std::{
     ffi::OsString,
-    io::{self, Read},
+    io,
     os::{
         fd::{AsRawFd, FromRawFd, OwnedFd, RawFd},
         unix::process::{CommandExt, ExitStatusExt},
     },
     path::PathBuf,
-    process::{Child, ChildStderr, Command, Stdio},
+    process::{Child, Command, Stdio},
     time::Duration,
 };
 use tokio::{io::Interest, io::unix::AsyncFd, sync::mpsc, time::Instant};
 
-/// How much of a worker's stderr is kept for its error.
-const STDERR_TAIL_BYTES: usize = 8 << 10;
-/// How long to read on after the exit: a grandchild may hold the pipe open.
-const STDERR_LINGER: Duration = Duration::from_millis(100);
+/// How long to read on after the exit: a grandchild may hold a pipe open.
+const LINGER: Duration = Duration::from_millis(100);
 
 /// What the worker processes of a pool are started with.
 #[derive(Clone, Debug)]
@@ -28,6 +29,8 @@ pub struct Launch {
     pub args: Vec<OsString>,
     pub env: Vec<(OsString, OsString)>,
     pub cwd: Option<PathBuf>,
+    pub stdout: Output,
+    pub stderr: Output,
 }
 
 /// What a child inherits, kept open here until it is started.
@@ -52,7 +55,8 @@ impl Inherited {
 #[derive(Debug)]
 pub struct Process {
     child: Child,
-    stderr: Option<ChildStderr>,
+    stdout: Pipe,
+    stderr: Pipe,
     pidfd: AsyncFd<OwnedFd>,
 }
 
@@ -68,8 +72,14 @@ pub fn control_pair() -> io::Result<(OwnedFd, OwnedFd)> {
 }
 
 impl Process {
-    /// Starts a process in a group of its own, which ends when the thread that calls this does.
-    pub fn start(launch: &Launch, inherited: &Inherited) -> io::Result<Self> {
+    /// Starts a process in a group of its own, which ends when the thread that calls this does. What it writes to stderr
+    /// goes to `forward` where ours is inherited; to `listener` goes what is piped.
+    pub fn start(
+        launch: &Launch,
+        inherited: &Inherited,
+        forward: mpsc::Sender<Vec<u8>>,
+        listener: &Listener,
+    ) -> io::Result<Self> {
         let fds: [RawFd; 4] = std::array::from_fn(|at| inherited.0[at].as_raw_fd());
         let list = fds.map(|fd| fd.to_string()).join(",");
         let mut command = Command::new(&launch.program);
@@ -79,7 +89,13 @@ impl Process {
             command.current_dir(cwd);
         }
         // The parent's stdin is not shared. Ctrl-C reaches the parent alone: the child is in another process group.
-        command.stdin(Stdio::null()).stdout(Stdio::inherit()).stderr(Stdio::piped()).process_group(0);
+        let stdout = match launch.stdout {
+            Output::Inherit => Stdio::inherit(),
+            Output::Ignore => Stdio::null(),
+            Output::Pipe => Stdio::piped(),
+        };
+        // Always through us: its end is kept for errors.
+        command.stdin(Stdio::null()).stdout(stdout).stderr(Stdio::piped()).process_group(0);
         let parent = std::process::id();
         // SAFETY: between fork and exec only async-signal-safe calls are made: prctl, getppid, fcntl, and _exit.
         unsafe {
@@ -100,9 +116,15 @@ impl Process {
             });
         }
         let mut child = command.spawn()?;
-        let stderr = child.stderr.take();
+        let stdout = Pipe::new(child.stdout.take().map(Into::into), listener.sink(Stream::Stdout), false);
+        let sink = match launch.stderr {
+            Output::Inherit => Sink::Ours(forward),
+            Output::Ignore => Sink::Dropped,
+            Output::Pipe => listener.sink(Stream::Stderr),
+        };
+        let stderr = Pipe::new(child.stderr.take().map(Into::into), sink, true);
         match pidfd(child.id()) {
-            Ok(pidfd) => Ok(Self { child, stderr, pidfd }),
+            Ok(pidfd) => Ok(Self { child, stdout, stderr, pidfd }),
             Err(error) => {
                 // Best effort: it is reported as not started, so it must not run.
                 let _ = child.kill();
@@ -117,34 +139,23 @@ impl Process {
         self.child.id()
     }
 
-    /// Waits for the end, then ends what it has left in its group. What it writes to stderr goes to `forward` meanwhile.
-    /// `before_wait` is called while the process's number is still its own.
-    pub async fn end(mut self, forward: mpsc::Sender<Vec<u8>>, before_wait: impl FnOnce()) -> Exit {
-        let mut stderr = Stderr {
-            pipe: self.stderr.take().and_then(|pipe| nonblocking(pipe).ok()),
-            tail: Vec::new(),
-            unsent: Vec::new(),
-        };
+    /// Waits for the end, then ends what it has left in its group; reads what it writes meanwhile. `before_wait` is called
+    /// while the process's number is still its own.
+    pub async fn end(mut self, before_wait: impl FnOnce()) -> Exit {
         loop {
             tokio::select! {
                 _ = self.pidfd.readable() => break,
-                more = stderr.read_some(&forward) => if !more { stderr.pipe = None },
+                _ = self.stdout.read_some() => {}
+                _ = self.stderr.read_some() => {}
             }
         }
         // The process is a zombie until it is waited for, so its group's number cannot have been given away.
         kill_group(self.pid());
-        let deadline = Instant::now() + STDERR_LINGER;
-        while stderr.pipe.is_some() {
-            match tokio::time::timeout_at(deadline, stderr.read_some(&forward)).await {
-                Ok(true) => {}
-                _ => break,
-            }
-        }
+        let deadline = Instant::now() + LINGER;
+        tokio::join!(self.stdout.finish(deadline), self.stderr.finish(deadline));
         before_wait();
         let pid = Some(self.pid());
-        // Where the tail was cut it may begin inside a character.
-        let inside = stderr.tail.iter().take(3).take_while(|byte| **byte & 0xc0 == 0x80).count();
-        let stderr = String::from_utf8_lossy(&stderr.tail[inside..]).into_owned();
+        let stderr = self.stderr.tail();
         match self.child.wait() {
             Ok(status) => Exit {
                 pid,
@@ -174,54 +185,6 @@ fn pidfd(pid: u32) -> io::Result<AsyncFd<OwnedFd>> {
     let fd = unsafe { OwnedFd::from_raw_fd(fd as RawFd) };
     // SAFETY: an OwnedFd always gives the same descriptor, and keeps it open as long as it lives.
     Ok(unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) }?)
-}
-
-fn nonblocking(pipe: ChildStderr) -> io::Result<AsyncFd<ChildStderr>> {
-    // SAFETY: plain system calls on our own descriptor.
-    let flags = unsafe { libc::fcntl(pipe.as_raw_fd(), libc::F_GETFL) };
-    // SAFETY: as above.
-    if flags < 0 || unsafe { libc::fcntl(pipe.as_raw_fd(), libc::F_SETFL, flags | libc::O_NONBLOCK) } < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: a ChildStderr always gives the same descriptor, and keeps it open as long as it lives.
-    Ok(unsafe { AsyncFd::register_with_interest(pipe, Interest::READABLE) }?)
-}
-
-/// What a worker writes to stderr.
-struct Stderr {
-    pipe: Option<AsyncFd<ChildStderr>>,
-    /// The end of it.
-    tail: Vec<u8>,
-    /// Read and not passed on: kept here, because `read_some` may be dropped while it waits to pass it on.
-    unsent: Vec<u8>,
-}
-
-impl Stderr {
-    /// Reads once; false at the end. Without a pipe it never comes back: the process's end does.
-    async fn read_some(&mut self, forward: &mpsc::Sender<Vec<u8>>) -> bool {
-        let Some(pipe) = &mut self.pipe else { return std::future::pending().await };
-        let mut bytes = [0; 8192];
-        while self.unsent.is_empty() {
-            let Ok(mut guard) = pipe.readable_mut().await else { return false };
-            match guard.try_io(|pipe| pipe.get_mut().read(&mut bytes)) {
-                Ok(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
-                Ok(Ok(0) | Err(_)) => return false,
-                Ok(Ok(count)) => self.unsent.extend_from_slice(&bytes[..count]),
-                Err(_would_block) => continue,
-            }
-            self.tail.extend_from_slice(&self.unsent);
-            if self.tail.len() > STDERR_TAIL_BYTES {
-                self.tail.drain(..self.tail.len() - STDERR_TAIL_BYTES);
-            }
-        }
-        // Waits where our own stderr is slow; then the worker waits too, as if it wrote there itself.
-        if let Ok(permit) = forward.reserve().await {
-            permit.send(std::mem::take(&mut self.unsent));
-        } else {
-            self.unsent.clear();
-        }
-        true
-    }
 }
 
 fn signal_name(signal: i32) -> String {

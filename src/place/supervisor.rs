@@ -4,6 +4,7 @@
 
 use super::{
     Exit, Pool,
+    output::{Listener, Outputs},
     pool::Core,
     spawn::{Inherited, Launch, Process, kill_group},
 };
@@ -36,6 +37,7 @@ pub struct Start {
     /// Our end of the control socket: the worker ends when it closes.
     pub control: OwnedFd,
     pub exits: Exits,
+    pub outputs: Outputs,
     pub started: Arc<Mutex<HashMap<WorkerId, u32>>>,
     pub pool: Weak<Pool>,
 }
@@ -110,8 +112,9 @@ fn run(runtime: &tokio::runtime::Runtime, mut jobs: mpsc::UnboundedReceiver<Job>
 
 /// Starts the process here and now, so that a kill that was asked for later finds it.
 fn begin(start: Start, forward: mpsc::Sender<Vec<u8>>, running: Rc<RefCell<HashMap<LaunchId, u32>>>) {
-    let Start { id, worker, launch, inherited, control, exits, started, pool } = start;
-    let process = Process::start(&launch, &inherited);
+    let Start { id, worker, launch, inherited, control, exits, outputs, started, pool } = start;
+    let listener = Listener { worker, outputs, pool: Weak::clone(&pool) };
+    let process = Process::start(&launch, &inherited, forward, &listener);
     // The child has its own now, and sees ours close only if there is no other.
     drop(inherited);
     if let Ok(process) = &process {
@@ -123,16 +126,21 @@ fn begin(start: Start, forward: mpsc::Sender<Vec<u8>>, running: Rc<RefCell<HashM
             running.borrow_mut().remove(&id);
         };
         let exit = match process {
-            Ok(process) => process.end(forward, forget).await,
+            Ok(process) => process.end(forget).await,
             Err(error) => Exit { spawn_error: Some(error.to_string()), ..Exit::default() },
         };
         lock(&started).remove(&worker);
         drop(control);
         lock(&exits).push(Exit { worker, ..exit });
         if let Some(pool) = pool.upgrade() {
-            serve(&pool, Core::pump);
+            tell(&pool);
         }
     });
+}
+
+/// There is something for a pool to find.
+pub fn tell(pool: &Pool) {
+    serve(pool, Core::pump);
 }
 
 async fn keep_time(pool: Weak<Pool>) {
