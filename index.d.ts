@@ -517,10 +517,46 @@ export interface WorkerPoolOptions {
    */
   concurrencyPerWorker?: number | undefined
   /**
-   * The whole environment of the processes, as in `child_process.fork()`. Undefined values are left out.
+   * The whole environment of the processes, as in `child_process.fork()`; with `inheritEnv`, variables over those.
+   * Undefined values are left out.
    * @default process.env, as it is when the pool is made
    */
   env?: Record<string, string | undefined> | undefined
+  /**
+   * Names of the variables of process.env that the processes have, as they are when the pool is made; those of `env` come
+   * on top, and win. `[]` is none at all. Names that are not set are left out.
+   * @default all of them, or none where `env` is given
+   */
+  inheritEnv?: readonly string[] | undefined
+  /**
+   * Added to the niceness of this program: an integer from 0 to 19. The processes then give way to others.
+   * @default 0
+   */
+  niceIncrement?: number | undefined
+  /**
+   * Resource limits of each process (`setrlimit`), soft and hard. One that the system refuses is a
+   * {@link WorkerStartError} that names it.
+   */
+  rlimits?:
+    | {
+        /**
+         * Processor time of one process, in seconds: 0 or a positive integer, of which the system makes at least 1. Then
+         * it is ended by SIGXCPU, and replaced; it counts from the start of the process, over all of its items.
+         * @default as for this program
+         */
+        cpuSeconds?: number | undefined
+        /**
+         * Descriptors that are open at the same time: 0 or a positive integer. Node needs about 30 to start.
+         * @default as for this program
+         */
+        openFiles?: number | undefined
+        /**
+         * Most bytes of a core dump: 0 (none) or a positive integer.
+         * @default as for this program
+         */
+        coreSize?: number | undefined
+      }
+    | undefined
   /**
    * Flags for `node`.
    * @default the parent's own (`--import tsx` works), without `--inspect*`, `--test*`, `--watch*`, `--eval` and the like

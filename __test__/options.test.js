@@ -190,6 +190,8 @@ describe('workerPool', () => {
       cwd: process.cwd(),
       stdout: 'inherit',
       stderr: 'inherit',
+      niceIncrement: 0,
+      rlimits: { cpuSeconds: undefined, openFiles: undefined, coreSize: undefined },
       setupData: undefined,
       exportName: 'default',
       label: basename(path),
@@ -259,6 +261,9 @@ describe('workerPool', () => {
       sizes: [2],
       stdout: [null, 1, ['pipe']],
       stderr: [null, true, process.stderr],
+      inheritEnv: [null, 'PATH', { PATH: true }, [1], ['PATH', null]],
+      niceIncrement: [null, '5', 5n],
+      rlimits: [null, 5, [], { cpu: 1 }, { cpuSeconds: '1' }, { openFiles: null }, { coreSize: 0n }],
     }
     for (const [name, values] of Object.entries(wrongTypes)) {
       for (const value of values) assert.throws(() => workerPoolSettings('task.js', { [name]: value }), TYPE)
@@ -270,12 +275,42 @@ describe('workerPool', () => {
       label: [''],
       stdout: ['', 'null', 'Pipe'],
       stderr: ['', 'overlapped'],
+      inheritEnv: [[''], ['A=B'], ['A\0B']],
+      niceIncrement: [-1, 0.5, 20, NaN, Infinity],
+      rlimits: [{ cpuSeconds: -1 }, { openFiles: 1.5 }, { coreSize: Infinity }, { coreSize: 2 ** 53 }],
       env: [{ 'A=B': '1' }, { A: 'a\0b' }],
     }
     for (const [name, values] of Object.entries(wrongValues)) {
       for (const value of values) assert.throws(() => workerPoolSettings('task.js', { [name]: value }), RANGE)
     }
     for (const options of [null, 1, []]) assert.throws(() => workerPoolSettings('task.js', options), TYPE)
+  })
+
+  test('the environment: all, some, none, and what comes on top', () => {
+    const { PATH } = process.env
+    const envOf = (options) => workerPoolSettings('task.js', options).env
+    assert.deepEqual(envOf({ inheritEnv: ['PATH', 'MILLRACE_NOT_SET'] }), { PATH })
+    assert.deepEqual(envOf({ inheritEnv: [] }), {})
+    assert.deepEqual(envOf({ env: { A: '1' } }), { A: '1' })
+    assert.deepEqual(envOf({ inheritEnv: ['PATH'], env: { A: '1' } }), { PATH, A: '1' })
+    assert.deepEqual(envOf({ inheritEnv: ['PATH'], env: { PATH: '/bin' } }), { PATH: '/bin' })
+    assert.deepEqual(envOf({ inheritEnv: ['PATH'], env: { PATH: undefined } }), { PATH })
+    assert.ok(Object.isFrozen(envOf({ inheritEnv: ['PATH'] })))
+  })
+
+  test('limits', () => {
+    const limits = { cpuSeconds: 0, openFiles: 100, coreSize: 2 ** 53 - 1 }
+    const settings = workerPoolSettings('task.js', { niceIncrement: 19, rlimits: limits })
+    assert.equal(settings.niceIncrement, 19)
+    assert.deepEqual(settings.rlimits, limits)
+    assert.throws(() => workerPoolSettings('task.js', { rlimits: { cpuSeconds: -1 } }), {
+      ...RANGE,
+      message: /"rlimits.cpuSeconds"/,
+    })
+    assert.throws(() => workerPoolSettings('task.js', { rlimits: { cpus: 1 } }), {
+      ...TYPE,
+      message: /"rlimits.cpus": expected one of cpuSeconds, openFiles, coreSize/,
+    })
   })
 
   test('flags of the parent that workers take over', () => {

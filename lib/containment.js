@@ -1,7 +1,7 @@
 // Options that hold a worker process in: what becomes of its output, and what it may use of the machine. Checked for
 // `options.js`, in the same way as all others.
 
-import { invalidArgType, outOfRange } from './errors.js'
+import { invalidArgType, outOfRange, unknownOption } from './errors.js'
 
 /** What becomes of what workers write. @typedef {'inherit' | 'ignore' | 'pipe'} Output */
 
@@ -9,6 +9,17 @@ import { invalidArgType, outOfRange } from './errors.js'
  * @typedef {object} Containment
  * @property {Output} stdout
  * @property {Output} stderr
+ * @property {Readonly<Record<string, string>>} env the whole environment of a worker
+ * @property {number} niceIncrement
+ * @property {Readonly<Rlimits>} rlimits
+ */
+
+/**
+ * Undefined: as it is for this program.
+ * @typedef {object} Rlimits
+ * @property {number | undefined} cpuSeconds
+ * @property {number | undefined} openFiles
+ * @property {number | undefined} coreSize in bytes
  */
 
 /**
@@ -21,6 +32,9 @@ export function containment(given) {
   return {
     stdout: output(given, 'stdout'),
     stderr: output(given, 'stderr'),
+    env: environment(given),
+    niceIncrement: count(given, 'niceIncrement', MAX_NICENESS, 0),
+    rlimits: rlimits(given),
   }
 }
 
@@ -38,4 +52,113 @@ function output(given, name) {
   return value
 }
 
-export const CONTAINMENT_OPTIONS = ['stdout', 'stderr']
+/**
+ * The variables of this program, all or those of `inheritEnv`, and those of `env` over them. `env` alone is all there is.
+ * @param {Record<string, unknown>} given
+ */
+function environment(given) {
+  const own = ownVariables(given)
+  if (given.env === undefined) return Object.freeze(own ?? { ...programEnv() })
+  if (typeof given.env !== 'object' || given.env === null || Array.isArray(given.env)) {
+    throw invalidArgType('env', 'an object of strings', given.env)
+  }
+  const env = own ?? {}
+  for (const [name, value] of Object.entries(given.env)) {
+    if (value === undefined) continue
+    if (typeof value !== 'string') throw invalidArgType(`env.${name}`, 'a string', value)
+    // A NUL ends a C string: the variable would arrive cut, or as two.
+    if (!isVariable(name) || value.includes('\0')) {
+      throw outOfRange(`env.${name}`, 'a name without "=" and NUL, and a value without NUL', value)
+    }
+    env[name] = value
+  }
+  return Object.freeze(env)
+}
+
+/**
+ * @param {Record<string, unknown>} given
+ * @returns {Record<string, string> | undefined} undefined: nothing was said
+ */
+function ownVariables(given) {
+  const names = given.inheritEnv
+  if (names === undefined) return undefined
+  if (!Array.isArray(names)) throw invalidArgType('inheritEnv', 'an array of strings', names)
+  /** @type {Record<string, string>} */
+  const env = {}
+  for (const [i, name] of names.entries()) {
+    if (typeof name !== 'string') throw invalidArgType(`inheritEnv[${i}]`, 'a string', name)
+    if (!isVariable(name)) throw outOfRange(`inheritEnv[${i}]`, 'a name without "=" and NUL', name)
+    // One that is not set is none of theirs either.
+    const value = programEnv()[name]
+    if (value !== undefined) env[name] = value
+  }
+  return env
+}
+
+function programEnv() {
+  return /** @type {Record<string, string>} */ (process.env)
+}
+
+/** @param {string} name */
+function isVariable(name) {
+  return name !== '' && !/[=\0]/.test(name)
+}
+
+/**
+ * @param {Record<string, unknown>} given
+ * @returns {Readonly<Rlimits>}
+ */
+function rlimits(given) {
+  const limits = object(given, 'rlimits', RLIMITS)
+  const limit = (/** @type {string} */ name) =>
+    count(limits, name, Number.MAX_SAFE_INTEGER, undefined, 'rlimits.')
+  return Object.freeze({
+    cpuSeconds: limit('cpuSeconds'),
+    openFiles: limit('openFiles'),
+    coreSize: limit('coreSize'),
+  })
+}
+
+/**
+ * An option that is an object of options.
+ * @param {Record<string, unknown>} given
+ * @param {string} name
+ * @param {readonly string[]} known
+ * @returns {Record<string, unknown>}
+ */
+function object(given, name, known) {
+  const value = given[name]
+  if (value === undefined) return {}
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw invalidArgType(name, 'an object', value)
+  for (const key of Object.keys(value)) {
+    if (!known.includes(key)) throw unknownOption(`${name}.${key}`, known)
+  }
+  return /** @type {Record<string, unknown>} */ (value)
+}
+
+/**
+ * @template D
+ * @param {Record<string, unknown>} given
+ * @param {string} name
+ * @param {number} most
+ * @param {D} byDefault
+ * @param {string} [before] the name, in messages
+ * @returns {number | D}
+ */
+function count(given, name, most, byDefault, before = '') {
+  const value = given[name]
+  if (value === undefined) return byDefault
+  const expected =
+    most === Number.MAX_SAFE_INTEGER ? '0 or a positive integer' : `an integer from 0 to ${most}`
+  if (typeof value !== 'number') throw invalidArgType(before + name, expected, value)
+  if (!Number.isSafeInteger(value) || value < 0 || value > most)
+    throw outOfRange(before + name, expected, value)
+  return value
+}
+
+export const CONTAINMENT_OPTIONS = ['stdout', 'stderr', 'inheritEnv', 'env', 'niceIncrement', 'rlimits']
+
+const RLIMITS = ['cpuSeconds', 'openFiles', 'coreSize']
+/** The highest there is: what is added beyond it makes no difference. */
+const MAX_NICENESS = 19

@@ -35,7 +35,6 @@ import { shippedFunction } from './shipped-function.js'
  * @property {TaskFile | import('./shipped-script.js').ShippedFunction} task
  * @property {number | undefined} size undefined: what the machine offers, which the pool asks the system for
  * @property {number} concurrencyPerWorker
- * @property {Readonly<Record<string, string>>} env the whole environment of a worker
  * @property {readonly string[]} execArgv
  * @property {string} cwd
  * @property {unknown} setupData
@@ -134,7 +133,6 @@ export function workerPoolSettings(task, options) {
     task: checked,
     size: positiveInteger(given, 'size', undefined),
     concurrencyPerWorker: integerUpTo(given, 'concurrencyPerWorker', MAX_CONCURRENCY_PER_WORKER, 1),
-    env: environment(given),
     execArgv: execArgv(given),
     cwd,
     ...containment(given),
@@ -398,27 +396,6 @@ function shown(value) {
 }
 
 /** @param {Record<string, unknown>} given */
-function environment(given) {
-  if (given.env === undefined)
-    return Object.freeze({ .../** @type {Record<string, string>} */ (process.env) })
-  if (typeof given.env !== 'object' || given.env === null || Array.isArray(given.env)) {
-    throw invalidArgType('env', 'an object of strings', given.env)
-  }
-  /** @type {Record<string, string>} */
-  const env = {}
-  for (const [name, value] of Object.entries(given.env)) {
-    if (value === undefined) continue
-    if (typeof value !== 'string') throw invalidArgType(`env.${name}`, 'a string', value)
-    // A NUL ends a C string: the variable would arrive cut, or as two.
-    if (name === '' || /[=\0]/.test(name) || value.includes('\0')) {
-      throw outOfRange(`env.${name}`, 'a name without "=" and NUL, and a value without NUL', value)
-    }
-    env[name] = value
-  }
-  return Object.freeze(env)
-}
-
-/** @param {Record<string, unknown>} given */
 function execArgv(given) {
   const flags = given.execArgv
   if (flags === undefined) return Object.freeze(inheritedExecArgv(process.execArgv))
@@ -442,7 +419,6 @@ const CALL_OPTIONS = [
 const POOL_OPTIONS = [
   'size',
   'concurrencyPerWorker',
-  'env',
   'execArgv',
   'cwd',
   ...CONTAINMENT_OPTIONS,

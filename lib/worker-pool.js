@@ -230,6 +230,7 @@ class WorkerPool {
 /** @param {Readonly<import('./options.js').PoolSettings>} settings */
 function processOptions(settings) {
   const { task, env, execArgv, cwd, stdout, stderr, setupData, exportName, label } = settings
+  const { niceIncrement, rlimits } = settings
   const concurrency = settings.concurrencyPerWorker
   const addon = addonPath()
   if (addon === null) throw new WorkerStartError('The native addon does not know where it was loaded from')
@@ -240,6 +241,8 @@ function processOptions(settings) {
     cwd,
     stdout,
     stderr,
+    niceIncrement,
+    ...rlimits,
     init: orderOf(
       'path' in task ? { ...task, exportName, setupData, concurrency } : { ...task, label, cwd, concurrency },
     ),

@@ -39,6 +39,9 @@ import type * as moduleTask from './task-module.cjs'
     env: { A: '1', B: undefined },
     stdout: 'pipe',
     stderr: 'ignore',
+    inheritEnv: ['PATH'],
+    niceIncrement: 5,
+    rlimits: { cpuSeconds: 10, openFiles: 256, coreSize: 0 },
     execArgv: ['--import', 'tsx'],
     cwd: new URL('.', import.meta.url),
     setupData: new Map(),
@@ -253,4 +256,6 @@ expect<Equal<typeof isWorker, boolean>>()
   pool.on('data', () => {})
   // @ts-expect-error: not a way to treat output
   workerPool('./task.js', { stdout: 'overlapped' })
+  // @ts-expect-error: there is no such limit
+  workerPool('./task.js', { rlimits: { memory: 1 } })
 }

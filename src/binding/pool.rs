@@ -8,6 +8,7 @@ use crate::{
     native,
     place::{
         ItemSize, Place, Pool,
+        limits::Limits,
         native::Threads,
         output::Output,
         pool::{Core, Spent},
@@ -40,6 +41,12 @@ pub struct ProcessOptions {
     /// What becomes of what they write: 'inherit', 'ignore' or 'pipe'.
     pub stdout: String,
     pub stderr: String,
+    /// Added to the niceness of this program.
+    pub nice_increment: u32,
+    /// Limits of each process: seconds of processor time, open files, bytes of a core dump.
+    pub cpu_seconds: Option<f64>,
+    pub open_files: Option<f64>,
+    pub core_size: Option<f64>,
     /// The first frame of each worker.
     #[napi(ts_type = "Uint8Array")]
     pub init: napi::bindgen_prelude::Uint8Array,
@@ -86,6 +93,12 @@ impl NativePool {
             cwd: options.cwd.map(Into::into),
             stdout: output(&options.stdout)?,
             stderr: output(&options.stderr)?,
+            limits: Limits {
+                nice_increment: options.nice_increment.cast_signed(),
+                cpu_seconds: options.cpu_seconds.map(whole),
+                open_files: options.open_files.map(whole),
+                core_size: options.core_size.map(whole),
+            },
         };
         let init = options.init.to_vec();
         let config = PoolConfig { size, lanes, grace: u64::from(grace_ms) * 1000 };

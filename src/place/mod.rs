@@ -5,6 +5,7 @@
 //! that a blocked event loop delays no kill.
 
 pub mod batch;
+pub mod limits;
 pub mod native;
 pub mod output;
 pub mod pool;

@@ -2,6 +2,7 @@
 
 use super::{
     Exit,
+    limits::{Limits, refusal},
     output::{Listener, Output, Pipe, Sink, Stream},
 };
 use millrace_channel::parent::ParentEnd;
@@ -31,6 +32,7 @@ pub struct Launch {
     pub cwd: Option<PathBuf>,
     pub stdout: Output,
     pub stderr: Output,
+    pub limits: Limits,
 }
 
 /// What a child inherits, kept open here until it is started.
@@ -97,7 +99,9 @@ impl Process {
         // Always through us: its end is kept for errors.
         command.stdin(Stdio::null()).stdout(stdout).stderr(Stdio::piped()).process_group(0);
         let parent = std::process::id();
-        // SAFETY: between fork and exec only async-signal-safe calls are made: prctl, getppid, fcntl, and _exit.
+        let limits = launch.limits;
+        // SAFETY: between fork and exec only async-signal-safe calls are made: prctl, getppid, fcntl, _exit, and those of
+        // `Limits::apply`. Nothing is allocated: all of the closure is plain data.
         unsafe {
             command.pre_exec(move || {
                 // Until the child's own watcher looks after its group; see `binding::worker`.
@@ -112,10 +116,14 @@ impl Process {
                         return Err(io::Error::last_os_error());
                     }
                 }
-                Ok(())
+                // Last: with fewer descriptors, or less time, what is above could fail.
+                limits.apply()
             });
         }
-        let mut child = command.spawn()?;
+        let mut child = command.spawn().map_err(|error| match refusal(&error) {
+            Some((limit, why)) => io::Error::new(why.kind(), format!("{limit} was refused: {why}")),
+            None => error,
+        })?;
         let stdout = Pipe::new(child.stdout.take().map(Into::into), listener.sink(Stream::Stdout), false);
         let sink = match launch.stderr {
             Output::Inherit => Sink::Ours(forward),
