@@ -579,6 +579,42 @@ export interface WorkerPoolOptions {
    * @default 'inherit'
    */
   stderr?: 'inherit' | 'ignore' | 'pipe' | undefined
+  /**
+   * Node's permission model for the processes: what is not said is denied, with an error of its item whose code is
+   * ERR_ACCESS_DENIED. This package, the task file and the package.json files above it can always be read; what the task
+   * imports has to be listed (an import that is denied is a {@link WorkerStartError}). The network is not restricted.
+   *
+   * Native addons can be loaded no more once the task begins on Node 24 and newer, as long as `worker` and `childProcess`
+   * are false. On Node 20 and 22 this cannot be forbidden, because ours is one: a task that can read an addon can load it,
+   * and that can do everything. So there it guards against mistakes, not against hostile code. Node calls the permission
+   * model experimental in version 20, and its part for the network in 26: the processes print no ExperimentalWarning there.
+   * @default none: everything is permitted
+   */
+  permission?:
+    | {
+        /**
+         * Files and directories with all that is in them: paths, relative to `cwd`, or file URLs. A path that ends with
+         * `*` stands for all that begin like it; a directory that does not exist yet needs that. '*': every file.
+         * @default []
+         */
+        fsRead?: readonly (string | URL)[] | undefined
+        /**
+         * The same for writing.
+         * @default []
+         */
+        fsWrite?: readonly (string | URL)[] | undefined
+        /**
+         * Whether the task may start processes.
+         * @default false
+         */
+        childProcess?: boolean | undefined
+        /**
+         * Whether it may start worker threads.
+         * @default false
+         */
+        worker?: boolean | undefined
+      }
+    | undefined
   /** Handed to the task file's `setup()`, copied as items are. A `TypeError` with a function, which has no `setup()`. */
   setupData?: unknown
   /**

@@ -192,6 +192,7 @@ describe('workerPool', () => {
       stderr: 'inherit',
       niceIncrement: 0,
       rlimits: { cpuSeconds: undefined, openFiles: undefined, coreSize: undefined },
+      permission: undefined,
       setupData: undefined,
       exportName: 'default',
       label: basename(path),
@@ -261,6 +262,20 @@ describe('workerPool', () => {
       sizes: [2],
       stdout: [null, 1, ['pipe']],
       stderr: [null, true, process.stderr],
+      permission: [
+        null,
+        true,
+        [],
+        { fsread: [] },
+        { net: true },
+        { fsRead: '/' },
+        { fsRead: [1] },
+        { fsRead: ['file://host/x'] },
+        { fsWrite: [new URL('https://example.com/')] },
+        { fsWrite: null },
+        { childProcess: 1 },
+        { worker: null },
+      ],
       inheritEnv: [null, 'PATH', { PATH: true }, [1], ['PATH', null]],
       niceIncrement: [null, '5', 5n],
       rlimits: [null, 5, [], { cpu: 1 }, { cpuSeconds: '1' }, { openFiles: null }, { coreSize: 0n }],
@@ -275,6 +290,7 @@ describe('workerPool', () => {
       label: [''],
       stdout: ['', 'null', 'Pipe'],
       stderr: ['', 'overlapped'],
+      permission: [{ fsRead: [''] }, { fsWrite: ['a\0b'] }],
       inheritEnv: [[''], ['A=B'], ['A\0B']],
       niceIncrement: [-1, 0.5, 20, NaN, Infinity],
       rlimits: [{ cpuSeconds: -1 }, { openFiles: 1.5 }, { coreSize: Infinity }, { coreSize: 2 ** 53 }],
@@ -296,6 +312,23 @@ describe('workerPool', () => {
     assert.deepEqual(envOf({ inheritEnv: ['PATH'], env: { PATH: '/bin' } }), { PATH: '/bin' })
     assert.deepEqual(envOf({ inheritEnv: ['PATH'], env: { PATH: undefined } }), { PATH })
     assert.ok(Object.isFrozen(envOf({ inheritEnv: ['PATH'] })))
+  })
+
+  test('permissions: nothing that is not said; paths from cwd', () => {
+    const permissionOf = (permission) =>
+      workerPoolSettings('task.js', { cwd: '/base', permission }).permission
+    assert.deepEqual(permissionOf({}), { fsRead: [], fsWrite: [], childProcess: false, worker: false })
+    const given = {
+      fsRead: ['data', '../x/*', new URL('file:///a%20b')],
+      fsWrite: ['*', 'file:///out/'],
+      worker: true,
+    }
+    assert.deepEqual(permissionOf(given), {
+      fsRead: ['/base/data', '/x/*', '/a b'],
+      fsWrite: ['*', '/out'],
+      childProcess: false,
+      worker: true,
+    })
   })
 
   test('limits', () => {

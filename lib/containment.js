@@ -1,6 +1,8 @@
 // Options that hold a worker process in: what becomes of its output, and what it may use of the machine. Checked for
 // `options.js`, in the same way as all others.
 
+import path from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { invalidArgType, outOfRange, unknownOption } from './errors.js'
 
 /** What becomes of what workers write. @typedef {'inherit' | 'ignore' | 'pipe'} Output */
@@ -12,6 +14,7 @@ import { invalidArgType, outOfRange, unknownOption } from './errors.js'
  * @property {Readonly<Record<string, string>>} env the whole environment of a worker
  * @property {number} niceIncrement
  * @property {Readonly<Rlimits>} rlimits
+ * @property {Readonly<import('./permission.js').Permission> | undefined} permission undefined: everything
  */
 
 /**
@@ -24,17 +27,19 @@ import { invalidArgType, outOfRange, unknownOption } from './errors.js'
 
 /**
  * @param {Record<string, unknown>} given options of a pool
+ * @param {string} cwd of its workers
  * @returns {Containment}
  * @throws {TypeError} ERR_INVALID_ARG_TYPE
  * @throws {RangeError} ERR_OUT_OF_RANGE
  */
-export function containment(given) {
+export function containment(given, cwd) {
   return {
     stdout: output(given, 'stdout'),
     stderr: output(given, 'stderr'),
     env: environment(given),
     niceIncrement: count(given, 'niceIncrement', MAX_NICENESS, 0),
     rlimits: rlimits(given),
+    permission: permission(given, cwd),
   }
 }
 
@@ -120,6 +125,71 @@ function rlimits(given) {
 }
 
 /**
+ * @param {Record<string, unknown>} given
+ * @param {string} cwd
+ */
+function permission(given, cwd) {
+  if (given.permission === undefined) return undefined
+  const allowed = object(given, 'permission', PERMISSIONS)
+  return Object.freeze({
+    fsRead: files(allowed, 'fsRead', cwd),
+    fsWrite: files(allowed, 'fsWrite', cwd),
+    childProcess: flag(allowed, 'childProcess'),
+    worker: flag(allowed, 'worker'),
+  })
+}
+
+/**
+ * @param {Record<string, unknown>} given
+ * @param {'fsRead' | 'fsWrite'} name
+ * @param {string} cwd
+ */
+function files(given, name, cwd) {
+  const value = given[name]
+  if (value === undefined) return Object.freeze([])
+  const expected = 'an array of paths and file URLs'
+  if (!Array.isArray(value)) throw invalidArgType(`permission.${name}`, expected, value)
+  return Object.freeze(
+    value.map((file, i) => {
+      // All files there are, in Node's own words.
+      if (file === '*') return file
+      const full = `permission.${name}[${i}]`
+      if (typeof file === 'string' && (file === '' || file.includes('\0')))
+        throw outOfRange(full, 'a path or a file URL', file)
+      if (typeof file === 'string' && !file.startsWith('file:')) return path.resolve(cwd, file)
+      const ofURL = fileURLPath(file)
+      if (ofURL === undefined) throw invalidArgType(full, 'a path or a file URL', file)
+      return path.resolve(ofURL)
+    }),
+  )
+}
+
+/**
+ * @param {Record<string, unknown>} given
+ * @param {'childProcess' | 'worker'} name
+ */
+function flag(given, name) {
+  const value = given[name]
+  if (value === undefined) return false
+  if (typeof value !== 'boolean') throw invalidArgType(`permission.${name}`, 'a boolean', value)
+  return value
+}
+
+/**
+ * @param {unknown} url a URL, or a string that starts as a file URL does
+ * @returns {string | undefined} undefined if it is no URL of a file on this machine
+ */
+export function fileURLPath(url) {
+  if (typeof url !== 'string' && typeof (/** @type {URL | undefined} */ (url)?.href) !== 'string')
+    return undefined
+  try {
+    return fileURLToPath(/** @type {string | URL} */ (url))
+  } catch {
+    return undefined
+  }
+}
+
+/**
  * An option that is an object of options.
  * @param {Record<string, unknown>} given
  * @param {string} name
@@ -157,8 +227,17 @@ function count(given, name, most, byDefault, before = '') {
   return value
 }
 
-export const CONTAINMENT_OPTIONS = ['stdout', 'stderr', 'inheritEnv', 'env', 'niceIncrement', 'rlimits']
+export const CONTAINMENT_OPTIONS = [
+  'stdout',
+  'stderr',
+  'inheritEnv',
+  'env',
+  'niceIncrement',
+  'rlimits',
+  'permission',
+]
 
+const PERMISSIONS = ['fsRead', 'fsWrite', 'childProcess', 'worker']
 const RLIMITS = ['cpuSeconds', 'openFiles', 'coreSize']
 /** The highest there is: what is added beyond it makes no difference. */
 const MAX_NICENESS = 19

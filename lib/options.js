@@ -2,8 +2,8 @@
 // never writes to, into a frozen value of settings. An unknown name is an error: a typo must not be a silent default.
 
 import path from 'node:path'
-import { fileURLToPath, pathToFileURL } from 'node:url'
-import { CONTAINMENT_OPTIONS, containment } from './containment.js'
+import { pathToFileURL } from 'node:url'
+import { CONTAINMENT_OPTIONS, containment, fileURLPath } from './containment.js'
 import { invalidArgType, outOfRange, unknownOption } from './errors.js'
 import { startCall } from './outcome.js'
 import { shippedFunction } from './shipped-function.js'
@@ -135,7 +135,7 @@ export function workerPoolSettings(task, options) {
     concurrencyPerWorker: integerUpTo(given, 'concurrencyPerWorker', MAX_CONCURRENCY_PER_WORKER, 1),
     execArgv: execArgv(given),
     cwd,
-    ...containment(given),
+    ...containment(given, cwd),
     setupData: given.setupData,
     exportName: text(given, 'exportName', 'default'),
     label: text(given, 'label', 'path' in checked ? path.basename(checked.path) : checked.name || 'function'),
@@ -374,20 +374,6 @@ function directory(given) {
   if (directory === undefined)
     throw invalidArgType('cwd', 'a file URL or the path of a directory', shown(cwd))
   return directory
-}
-
-/**
- * @param {unknown} url a URL, or a string that starts as a file URL does
- * @returns {string | undefined} undefined if it is no URL of a file on this machine
- */
-function fileURLPath(url) {
-  if (typeof url !== 'string' && typeof (/** @type {URL | undefined} */ (url)?.href) !== 'string')
-    return undefined
-  try {
-    return fileURLToPath(/** @type {string | URL} */ (url))
-  } catch {
-    return undefined
-  }
 }
 
 /** @param {unknown} value */

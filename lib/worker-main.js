@@ -156,6 +156,7 @@ class Worker {
   async #start(order) {
     this.#occupied = true
     this.#mostLanes = order.concurrency
+    if (order.confined) dropAddons()
     try {
       this.#task = await loadTask(order)
     } catch (error) {
@@ -399,6 +400,12 @@ function chunkOf(bytes) {
     lanes: 0,
     started: 0,
   }
+}
+
+/** Ours was loaded, which Node has no narrower permission for; where it can be taken back (24 and newer), no other is. */
+function dropAddons() {
+  const { permission } = /** @type {{ permission?: { drop?: (scope: string) => void } }} */ (process)
+  permission?.drop?.('addon')
 }
 
 /** What was written to a pipe may still be on its way, and `process.exit()` would drop it. */

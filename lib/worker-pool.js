@@ -10,6 +10,7 @@ import { isWorker } from './is-worker.js'
 import { openSource } from './open-source.js'
 import { closeSettings, runSettings, workerPoolSettings } from './options.js'
 import { startCall } from './outcome.js'
+import { permissionFlags } from './permission.js'
 import { PoolCall } from './pool-call.js'
 import { PoolCore } from './pool-core.js'
 import { PoolEvents } from './pool-events.js'
@@ -230,22 +231,25 @@ class WorkerPool {
 /** @param {Readonly<import('./options.js').PoolSettings>} settings */
 function processOptions(settings) {
   const { task, env, execArgv, cwd, stdout, stderr, setupData, exportName, label } = settings
-  const { niceIncrement, rlimits } = settings
-  const concurrency = settings.concurrencyPerWorker
+  const { niceIncrement, rlimits, permission } = settings
   const addon = addonPath()
   if (addon === null) throw new WorkerStartError('The native addon does not know where it was loaded from')
+  const file = 'path' in task ? task.path : undefined
+  const permissions = permission === undefined ? [] : permissionFlags(permission, addon, file)
   return {
     program: process.execPath,
-    args: [...execArgv, BOOT_FILE, addon],
+    args: [...execArgv, ...permissions, BOOT_FILE, addon],
     env: Object.entries(env).flat(),
     cwd,
     stdout,
     stderr,
     niceIncrement,
     ...rlimits,
-    init: orderOf(
-      'path' in task ? { ...task, exportName, setupData, concurrency } : { ...task, label, cwd, concurrency },
-    ),
+    init: orderOf({
+      ...('path' in task ? { ...task, exportName, setupData } : { ...task, label, cwd }),
+      concurrency: settings.concurrencyPerWorker,
+      confined: permission !== undefined,
+    }),
   }
 }
 

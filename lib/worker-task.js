@@ -10,7 +10,10 @@ import { shippedTask } from './shipped-script.js'
  * @typedef {FileOrder | FunctionOrder} TaskOrder
  */
 
-/** The same, and how many items run at the same time. @typedef {TaskOrder & { concurrency: number }} WorkerOrder */
+/**
+ * The same, how many items run at the same time, and whether the pool has given a `permission`.
+ * @typedef {TaskOrder & { concurrency: number, confined: boolean }} WorkerOrder
+ */
 
 /**
  * @typedef {object} FileOrder

@@ -47,6 +47,10 @@ pub struct ProcessOptions {
     pub cpu_seconds: Option<f64>,
     pub open_files: Option<f64>,
     pub core_size: Option<f64>,
+    /// Most bytes of a process's own memory.
+    pub max_memory: Option<f64>,
+    /// A flag that lets a process write where the path that follows it says.
+    pub report_flag: Option<String>,
     /// The first frame of each worker.
     #[napi(ts_type = "Uint8Array")]
     pub init: napi::bindgen_prelude::Uint8Array,
@@ -99,6 +103,8 @@ impl NativePool {
                 open_files: options.open_files.map(whole),
                 core_size: options.core_size.map(whole),
             },
+            max_memory: options.max_memory.map(whole),
+            report_flag: options.report_flag.map(Into::into),
         };
         let init = options.init.to_vec();
         let config = PoolConfig { size, lanes, grace: u64::from(grace_ms) * 1000 };

@@ -29,6 +29,8 @@ pub struct WorkerPort {
     /// Never dropped: JavaScript sees its memory as long as the process lives.
     end: ManuallyDrop<RefCell<WorkerEnd>>,
     poll: Poll,
+    /// Never closed: Node opens it by its number, when it has no memory left.
+    report: ManuallyDrop<OwnedFd>,
 }
 
 #[napi]
@@ -39,15 +41,15 @@ impl WorkerPort {
     pub fn new(env: Env, descriptors: String, on_wake: Function<(), ()>) -> Result<Self> {
         let parsed: Option<Vec<RawFd>> =
             descriptors.split(',').map(|fd| fd.parse().ok().filter(|fd| *fd > 2)).collect();
-        let Some(Ok(fds)) = parsed.map(<[RawFd; 4]>::try_from) else {
+        let Some(Ok(fds)) = parsed.map(<[RawFd; 5]>::try_from) else {
             return Err(thrown(&Error::NotAWorker(format!("{descriptors:?} is no list of descriptors"))));
         };
-        let [segment, bell, parent_bell, control] = fds;
-        // SAFETY: the parent opened these four for this process, and this is the only place that takes them over. A
+        let [segment, bell, parent_bell, control, report] = fds;
+        // SAFETY: the parent opened these five for this process, and this is the only place that takes them over. A
         // number that is not open makes the first call on it fail.
-        let [segment, bell, parent_bell, control] =
-            [segment, bell, parent_bell, control].map(|fd| unsafe { OwnedFd::from_raw_fd(fd) });
-        for fd in [&segment, &bell, &parent_bell, &control] {
+        let [segment, bell, parent_bell, control, report] =
+            [segment, bell, parent_bell, control, report].map(|fd| unsafe { OwnedFd::from_raw_fd(fd) });
+        for fd in [&segment, &bell, &parent_bell, &control, &report] {
             // What the task starts must not inherit them.
             // SAFETY: a plain system call.
             if unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFD, libc::FD_CLOEXEC) } < 0 {
@@ -60,7 +62,7 @@ impl WorkerPort {
         let poll = Poll::new(env, bell.as_raw_fd(), on_wake.raw())?;
         poll.keep_alive(true);
         let end = WorkerEnd::new(segment, bell, Doorbell::from_fd(parent_bell));
-        Ok(Self { end: ManuallyDrop::new(RefCell::new(end)), poll })
+        Ok(Self { end: ManuallyDrop::new(RefCell::new(end)), poll, report: ManuallyDrop::new(report) })
     }
 
     /// The segment: the same memory each time.
@@ -93,6 +95,12 @@ impl WorkerPort {
     pub fn receive<'env>(&self, env: &'env Env, may_poll: bool) -> Result<Option<BufferSlice<'env>>> {
         let frame = self.end().receive(may_poll).map_err(corrupt)?;
         frame.map(|bytes| BufferSlice::copy_from(env, bytes)).transpose()
+    }
+
+    /// The descriptor to which Node's report goes when the heap is full.
+    #[napi(catch_unwind)]
+    pub fn report(&self) -> i32 {
+        self.report.as_raw_fd()
     }
 
     /// Stops the ringing. Call when woken, before `receive`.

@@ -6,6 +6,7 @@
 
 pub mod batch;
 pub mod limits;
+pub mod memory;
 pub mod native;
 pub mod output;
 pub mod pool;
@@ -70,6 +71,8 @@ pub struct Exit {
     pub violation: Option<String>,
     /// It had not become ready.
     pub starting: bool,
+    /// It ended because it had no memory left, or more than it may have.
+    pub out_of_memory: Option<memory::OutOfMemory>,
     /// It said itself why it cannot start, or what ended it: an encoded value.
     #[serde(skip)]
     pub cause: Option<Vec<u8>>,

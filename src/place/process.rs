@@ -2,6 +2,7 @@
 
 use super::{
     Events, Exit, ItemSize, Outcome, Part, Place, Pool,
+    memory::Report,
     output::Outputs,
     spawn::{Inherited, Launch, control_pair},
     supervisor::{self, Exits, LaunchId, Start},
@@ -92,7 +93,8 @@ impl Processes {
     fn try_spawn(&mut self, id: WorkerId) -> std::io::Result<()> {
         let end = ParentEnd::create(Capacities::default())?;
         let (control, child_control) = control_pair()?;
-        let inherited = Inherited::new(&end, child_control)?;
+        let report = Report::new()?;
+        let inherited = Inherited::new(&end, child_control, &report)?;
         self.watch.add(&end.bell())?;
         let launch = supervisor::next_launch_id();
         let mut worker = Worker {
@@ -116,6 +118,7 @@ impl Processes {
             worker: id,
             launch: Arc::clone(&self.launch),
             inherited,
+            report,
             control,
             exits: Arc::clone(&self.exits),
             outputs: Arc::clone(&self.outputs),

@@ -3,6 +3,7 @@
 use super::{
     Exit,
     limits::{Limits, refusal},
+    memory::{self, OutOfMemory, Report},
     output::{Listener, Output, Pipe, Sink, Stream},
 };
 use millrace_channel::parent::ParentEnd;
@@ -17,7 +18,12 @@ use std::{
     process::{Child, Command, Stdio},
     time::Duration,
 };
-use tokio::{io::Interest, io::unix::AsyncFd, sync::mpsc, time::Instant};
+use tokio::{
+    io::Interest,
+    io::unix::AsyncFd,
+    sync::mpsc,
+    time::{Instant, MissedTickBehavior},
+};
 
 /// How long to read on after the exit: a grandchild may hold a pipe open.
 const LINGER: Duration = Duration::from_millis(100);
@@ -33,15 +39,19 @@ pub struct Launch {
     pub stdout: Output,
     pub stderr: Output,
     pub limits: Limits,
+    /// Most bytes of memory of its own.
+    pub max_memory: Option<u64>,
+    /// A flag that lets it write its report; the path follows.
+    pub report_flag: Option<OsString>,
 }
 
 /// What a child inherits, kept open here until it is started.
 #[derive(Debug)]
-pub struct Inherited([OwnedFd; 4]);
+pub struct Inherited([OwnedFd; 5]);
 
 impl Inherited {
-    /// The child's ends of the channel, and of the control socket.
-    pub fn new(end: &ParentEnd, control: OwnedFd) -> io::Result<Self> {
+    /// The child's ends of the channel, and of the control socket, and where it writes a report.
+    pub fn new(end: &ParentEnd, control: OwnedFd, report: &Report) -> io::Result<Self> {
         use std::os::fd::AsFd;
         let (segment, worker_bell, parent_bell) = end.inherited();
         Ok(Self([
@@ -49,6 +59,7 @@ impl Inherited {
             worker_bell.as_fd().try_clone_to_owned()?,
             parent_bell.as_fd().try_clone_to_owned()?,
             control,
+            report.inherited()?,
         ]))
     }
 }
@@ -60,6 +71,8 @@ pub struct Process {
     stdout: Pipe,
     stderr: Pipe,
     pidfd: AsyncFd<OwnedFd>,
+    max_memory: Option<u64>,
+    report: Report,
 }
 
 /// A pair of connected sockets, neither of them inherited by itself. Nothing is sent: the worker sees ours close.
@@ -79,12 +92,18 @@ impl Process {
     pub fn start(
         launch: &Launch,
         inherited: &Inherited,
+        report: Report,
         forward: mpsc::Sender<Vec<u8>>,
         listener: &Listener,
     ) -> io::Result<Self> {
-        let fds: [RawFd; 4] = std::array::from_fn(|at| inherited.0[at].as_raw_fd());
+        let fds: [RawFd; 5] = std::array::from_fn(|at| inherited.0[at].as_raw_fd());
         let list = fds.map(|fd| fd.to_string()).join(",");
         let mut command = Command::new(&launch.program);
+        if let Some(flag) = &launch.report_flag {
+            let mut flag = flag.clone();
+            flag.push(format!("/proc/self/fd/{}", fds[4]));
+            command.arg(flag);
+        }
         command.args(&launch.args).arg(list);
         command.env_clear().envs(launch.env.iter().map(|(name, value)| (name, value)));
         if let Some(cwd) = &launch.cwd {
@@ -132,7 +151,7 @@ impl Process {
         };
         let stderr = Pipe::new(child.stderr.take().map(Into::into), sink, true);
         match pidfd(child.id()) {
-            Ok(pidfd) => Ok(Self { child, stdout, stderr, pidfd }),
+            Ok(pidfd) => Ok(Self { child, stdout, stderr, pidfd, max_memory: launch.max_memory, report }),
             Err(error) => {
                 // Best effort: it is reported as not started, so it must not run.
                 let _ = child.kill();
@@ -150,9 +169,21 @@ impl Process {
     /// Waits for the end, then ends what it has left in its group; reads what it writes meanwhile. `before_wait` is called
     /// while the process's number is still its own.
     pub async fn end(mut self, before_wait: impl FnOnce()) -> Exit {
+        let pid = self.pid();
+        let mut look = tokio::time::interval(memory::INTERVAL);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut out_of_memory = None;
         loop {
             tokio::select! {
                 _ = self.pidfd.readable() => break,
+                _ = look.tick(), if self.max_memory.is_some() && out_of_memory.is_none() => {
+                    let (limit, rss) = (self.max_memory, memory::own_bytes(pid));
+                    if rss > limit {
+                        out_of_memory = Some(OutOfMemory { rss, limit });
+                        // Not waited for yet: the number is its own.
+                        kill_group(pid);
+                    }
+                }
                 _ = self.stdout.read_some() => {}
                 _ = self.stderr.read_some() => {}
             }
@@ -162,7 +193,10 @@ impl Process {
         let deadline = Instant::now() + LINGER;
         tokio::join!(self.stdout.finish(deadline), self.stderr.finish(deadline));
         before_wait();
-        let pid = Some(self.pid());
+        if out_of_memory.is_none() && self.report.says_heap_full() {
+            out_of_memory = Some(OutOfMemory { rss: None, limit: None });
+        }
+        let pid = Some(pid);
         let stderr = self.stderr.tail();
         match self.child.wait() {
             Ok(status) => Exit {
@@ -170,6 +204,8 @@ impl Process {
                 exit_code: status.code(),
                 signal: status.signal().map(signal_name),
                 stderr,
+                // Whoever wrote that report may have gone on, and ended well.
+                out_of_memory: out_of_memory.filter(|_| status.signal().is_some()),
                 ..Exit::default()
             },
             Err(error) => Exit { pid, spawn_error: Some(error.to_string()), stderr, ..Exit::default() },

@@ -4,6 +4,7 @@
 
 use super::{
     Exit, Pool,
+    memory::Report,
     output::{Listener, Outputs},
     pool::Core,
     spawn::{Inherited, Launch, Process, kill_group},
@@ -34,6 +35,7 @@ pub struct Start {
     pub worker: WorkerId,
     pub launch: Arc<Launch>,
     pub inherited: Inherited,
+    pub report: Report,
     /// Our end of the control socket: the worker ends when it closes.
     pub control: OwnedFd,
     pub exits: Exits,
@@ -112,9 +114,9 @@ fn run(runtime: &tokio::runtime::Runtime, mut jobs: mpsc::UnboundedReceiver<Job>
 
 /// Starts the process here and now, so that a kill that was asked for later finds it.
 fn begin(start: Start, forward: mpsc::Sender<Vec<u8>>, running: Rc<RefCell<HashMap<LaunchId, u32>>>) {
-    let Start { id, worker, launch, inherited, control, exits, outputs, started, pool } = start;
+    let Start { id, worker, launch, inherited, report, control, exits, outputs, started, pool } = start;
     let listener = Listener { worker, outputs, pool: Weak::clone(&pool) };
-    let process = Process::start(&launch, &inherited, forward, &listener);
+    let process = Process::start(&launch, &inherited, report, forward, &listener);
     // The child has its own now, and sees ours close only if there is no other.
     drop(inherited);
     if let Ok(process) = &process {
