@@ -615,6 +615,14 @@ export interface WorkerPoolOptions {
         worker?: boolean | undefined
       }
     | undefined
+  /**
+   * Most memory of one process, in bytes: a positive integer. Counted is what is its own (RssAnon: heap, buffers, stacks),
+   * not what it shares or maps from files, and not the processes that it starts. A process that is over it, looked at 20
+   * times a second, is killed and replaced, and the item that it ran fails with {@link WorkerOutOfMemoryError}. Node
+   * itself needs about 40 MB.
+   * @default none; V8's own limit for its heap applies in any case (`execArgv: ['--max-old-space-size=…']`)
+   */
+  maxMemory?: number | undefined
   /** Handed to the task file's `setup()`, copied as items are. A `TypeError` with a function, which has no `setup()`. */
   setupData?: unknown
   /**
@@ -641,6 +649,7 @@ export interface WorkerPool<Item = any, Result = any> extends Operation<Item, Re
    * Run one item.
    * @param options `signal`: rejects at once with its reason; the item is withdrawn, or its `context.signal` is raised.
    * @throws {WorkerCrashError} ERR_WORKER_CRASHED (as a rejection): the process died while it ran the item (and no other).
+   * @throws {WorkerOutOfMemoryError} ERR_WORKER_OUT_OF_MEMORY (as a rejection): it ran out of memory meanwhile.
    * @throws {WorkerStartError} ERR_WORKER_START (as a rejection): no process could get ready.
    * @throws {SerializationError} ERR_SERIALIZATION (as a rejection): the item or its result cannot be copied.
    * @throws {PoolClosedError} ERR_POOL_CLOSED (as a rejection): the pool was closed before.
@@ -798,11 +807,24 @@ export class MillraceError extends Error {
 }
 
 /**
- * A worker process ended (exit, signal, out of memory) while it ran an item, and no other. The pool replaces it. See
+ * A worker process ended (exit, signal) while it ran an item, and no other. The pool replaces it. See
  * `concurrencyPerWorker` for what happens where it ran several.
  */
 export class WorkerCrashError extends MillraceError {
   readonly code: 'ERR_WORKER_CRASHED'
+}
+
+/**
+ * A worker process ran out of memory while it ran an item, and no other: V8's heap was full, or it had more than its
+ * pool's `maxMemory`; then `rss` and `limit` are set. Not a {@link WorkerCrashError}: the item is at fault, and would do
+ * it again. The pool replaces the process.
+ */
+export class WorkerOutOfMemoryError extends MillraceError {
+  readonly code: 'ERR_WORKER_OUT_OF_MEMORY'
+  /** Bytes of memory of its own that the process had, where it was over its limit. */
+  readonly rss?: number
+  /** That limit, in bytes. */
+  readonly limit?: number
 }
 
 /** A worker process could not get ready; the `cause` says why. */
@@ -839,6 +861,8 @@ export interface FailureDetails {
   exitCode?: number | undefined
   signal?: string | undefined
   stderr?: string | undefined
+  rss?: number | undefined
+  limit?: number | undefined
 }
 
 /** What a mapper's return value yields: awaited, and nothing for {@link skip}. */

@@ -7,6 +7,7 @@ export {
   PoolClosedError,
   SerializationError,
   WorkerCrashError,
+  WorkerOutOfMemoryError,
   WorkerStartError,
 } from './lib/errors.js'
 export { native } from './lib/native.js'

@@ -34,7 +34,16 @@ test('no code is written anywhere else in lib/', () => {
 })
 
 test('every property in the table is one that the classes take', () => {
-  const details = { index: 1, attempt: 2, worker: 3, exitCode: 4, signal: 'SIGKILL', stderr: 'text' }
+  const details = {
+    index: 1,
+    attempt: 2,
+    worker: 3,
+    exitCode: 4,
+    signal: 'SIGKILL',
+    stderr: 'text',
+    rss: 5,
+    limit: 6,
+  }
   const properties = [...page.matchAll(/^\| `([a-z]\w*)` \|/gm)].map(([, name]) => name)
   assert.deepEqual(properties, ['cause', ...Object.keys(details)])
   const error = new WorkerCrashError('gone', { ...details, cause: undefined })

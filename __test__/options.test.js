@@ -193,6 +193,7 @@ describe('workerPool', () => {
       niceIncrement: 0,
       rlimits: { cpuSeconds: undefined, openFiles: undefined, coreSize: undefined },
       permission: undefined,
+      maxMemory: undefined,
       setupData: undefined,
       exportName: 'default',
       label: basename(path),
@@ -262,6 +263,7 @@ describe('workerPool', () => {
       sizes: [2],
       stdout: [null, 1, ['pipe']],
       stderr: [null, true, process.stderr],
+      maxMemory: [null, '1 GB', 1n],
       permission: [
         null,
         true,
@@ -290,6 +292,7 @@ describe('workerPool', () => {
       label: [''],
       stdout: ['', 'null', 'Pipe'],
       stderr: ['', 'overlapped'],
+      maxMemory: [0, -1, 1.5, NaN, Infinity],
       permission: [{ fsRead: [''] }, { fsWrite: ['a\0b'] }],
       inheritEnv: [[''], ['A=B'], ['A\0B']],
       niceIncrement: [-1, 0.5, 20, NaN, Infinity],
@@ -332,6 +335,7 @@ describe('workerPool', () => {
   })
 
   test('limits', () => {
+    assert.equal(workerPoolSettings('task.js', { maxMemory: 1 }).maxMemory, 1)
     const limits = { cpuSeconds: 0, openFiles: 100, coreSize: 2 ** 53 - 1 }
     const settings = workerPoolSettings('task.js', { niceIncrement: 19, rlimits: limits })
     assert.equal(settings.niceIncrement, 19)

@@ -15,6 +15,7 @@ import { invalidArgType, outOfRange, unknownOption } from './errors.js'
  * @property {number} niceIncrement
  * @property {Readonly<Rlimits>} rlimits
  * @property {Readonly<import('./permission.js').Permission> | undefined} permission undefined: everything
+ * @property {number | undefined} maxMemory bytes; undefined: no limit
  */
 
 /**
@@ -40,6 +41,7 @@ export function containment(given, cwd) {
     niceIncrement: count(given, 'niceIncrement', MAX_NICENESS, 0),
     rlimits: rlimits(given),
     permission: permission(given, cwd),
+    maxMemory: maxMemory(given),
   }
 }
 
@@ -189,6 +191,14 @@ export function fileURLPath(url) {
   }
 }
 
+/** @param {Record<string, unknown>} given */
+function maxMemory(given) {
+  const expected = 'a positive integer'
+  const value = count(given, 'maxMemory', Number.MAX_SAFE_INTEGER, undefined)
+  if (value === 0) throw outOfRange('maxMemory', expected, value)
+  return value
+}
+
 /**
  * An option that is an object of options.
  * @param {Record<string, unknown>} given
@@ -235,6 +245,7 @@ export const CONTAINMENT_OPTIONS = [
   'niceIncrement',
   'rlimits',
   'permission',
+  'maxMemory',
 ]
 
 const PERMISSIONS = ['fsRead', 'fsWrite', 'childProcess', 'worker']

@@ -11,6 +11,8 @@
  * @property {number} [exitCode] exit code of the worker process
  * @property {string} [signal] signal that ended the worker process
  * @property {string} [stderr] the last part of what the worker process wrote to stderr
+ * @property {number} [rss] bytes of memory of its own that the worker process had when it was over its limit
+ * @property {number} [limit] that limit
  */
 
 /** Base class of the errors that Millrace itself makes. Its `code` is stable, its message is not. */
@@ -36,6 +38,12 @@ export class MillraceError extends Error {
 export class WorkerCrashError extends MillraceError {
   /** @override */
   static code = 'ERR_WORKER_CRASHED'
+}
+
+/** A worker process had no memory left, or more than it may have, while it ran an item. */
+export class WorkerOutOfMemoryError extends MillraceError {
+  /** @override */
+  static code = 'ERR_WORKER_OUT_OF_MEMORY'
 }
 
 /** A worker process could not get ready: its task file, its `setup()` or the process itself failed. */
@@ -71,6 +79,7 @@ export class ConsumedError extends MillraceError {
 for (const errorClass of [
   MillraceError,
   WorkerCrashError,
+  WorkerOutOfMemoryError,
   WorkerStartError,
   SerializationError,
   PoolClosedError,
@@ -169,5 +178,5 @@ export const ERR_OUT_OF_RANGE = 'ERR_OUT_OF_RANGE'
 export const MILLRACE_UNCONSUMED = 'MILLRACE_UNCONSUMED'
 
 /** @type {readonly (Exclude<keyof FailureDetails, 'cause'>)[]} */
-const DETAIL_NAMES = ['index', 'attempt', 'worker', 'exitCode', 'signal', 'stderr']
+const DETAIL_NAMES = ['index', 'attempt', 'worker', 'exitCode', 'signal', 'stderr', 'rss', 'limit']
 const LONGEST_SHOWN = 60

@@ -1,7 +1,7 @@
 // Errors for what happened to a worker process. Rust tells what it saw as JSON (`src/place/mod.rs`, Exit), followed by
 // the error that the worker itself could still report.
 
-import { WorkerCrashError, WorkerStartError } from './errors.js'
+import { WorkerCrashError, WorkerOutOfMemoryError, WorkerStartError } from './errors.js'
 
 /**
  * @typedef {object} Exit
@@ -13,6 +13,7 @@ import { WorkerCrashError, WorkerStartError } from './errors.js'
  * @property {string | null} spawnError
  * @property {string | null} violation
  * @property {boolean} starting
+ * @property {{ rss: number | null, limit: number | null } | null} outOfMemory
  * @property {number} attempt at the item that it is charged to, from 1; 0: there is none
  */
 
@@ -29,13 +30,14 @@ export function exitOf(row) {
  * @param {number | undefined} index of the item that ran
  * @param {string} label of the pool
  * @param {(bytes: Uint8Array) => unknown} decode
- * @returns {WorkerCrashError}
+ * @returns {WorkerCrashError | WorkerOutOfMemoryError}
  */
 export function crashError(row, index, label, decode) {
   const { exit, details } = read(row, decode)
   const item = index === undefined ? 'an item' : `item ${index}`
-  return new WorkerCrashError(
-    `Worker ${exit.worker} of ${label} ${how(exit)} while it ran ${item}${because(details)}`,
+  const ErrorClass = exit.outOfMemory === null ? WorkerCrashError : WorkerOutOfMemoryError
+  return new ErrorClass(
+    `Worker ${exit.worker} of ${label} ${how(exit)} while it ran ${item}${because(exit, details)}`,
     {
       ...details,
       ...(index === undefined ? {} : { index }),
@@ -57,7 +59,7 @@ export function startError(row, label, decode) {
   }
   const when = exit.starting ? 'before it was ready' : 'again and again, before it had finished anything'
   return new WorkerStartError(
-    `Worker ${exit.worker} of ${label} ${how(exit)} ${when}${because(details)}${typescriptHint(details.cause)}`,
+    `Worker ${exit.worker} of ${label} ${how(exit)} ${when}${because(exit, details)}${typescriptHint(details.cause)}`,
     details,
   )
 }
@@ -76,6 +78,7 @@ function read(row, decode) {
       ...(exit.exitCode === null ? {} : { exitCode: exit.exitCode }),
       ...(exit.signal === null ? {} : { signal: exit.signal }),
       stderr: exit.stderr,
+      ...(exit.outOfMemory?.limit ? { rss: exit.outOfMemory.rss ?? 0, limit: exit.outOfMemory.limit } : {}),
       ...(said.length > 0 ? { cause: decode(said) } : {}),
     },
   }
@@ -109,13 +112,22 @@ function typescriptHint(cause) {
 
 /** @param {Exit} exit */
 function how(exit) {
+  const { outOfMemory } = exit
+  if (outOfMemory?.limit)
+    return `was killed (it had ${outOfMemory.rss} bytes of memory, more than ${outOfMemory.limit})`
+  if (outOfMemory !== null) return 'ran out of memory (its heap was full)'
   if (exit.violation !== null) return `was killed (${exit.violation})`
   return exit.signal === null ? `exited with code ${exit.exitCode}` : `was ended by ${exit.signal}`
 }
 
-/** @param {import('./errors.js').FailureDetails} details */
-function because({ cause, stderr }) {
+/**
+ * @param {Exit} exit
+ * @param {import('./errors.js').FailureDetails} details
+ */
+function because({ outOfMemory }, { cause, stderr }) {
   if (cause instanceof Error) return `: ${cause.message}`
+  // That is the reason already, and what Node writes of a full heap ends with addresses.
+  if (outOfMemory !== null) return ''
   const line = stderr?.trim().split('\n').at(-1)
   return line ? `; it wrote: ${line}` : ''
 }

@@ -157,6 +157,7 @@ class Worker {
     this.#occupied = true
     this.#mostLanes = order.concurrency
     if (order.confined) dropAddons()
+    reportFullHeap(this.#native.report())
     try {
       this.#task = await loadTask(order)
     } catch (error) {
@@ -400,6 +401,24 @@ function chunkOf(bytes) {
     lanes: 0,
     started: 0,
   }
+}
+
+/**
+ * Tell the parent, by a report of Node's, when the heap is full: it is the only witness. Where flags say when reports are
+ * written, or where, they go there.
+ * @param {number} descriptor
+ */
+function reportFullHeap(descriptor) {
+  const report = /** @type {NodeJS.ProcessReport & Record<string, unknown>} */ (process.report)
+  const { directory, filename, reportOnFatalError, reportOnSignal, reportOnUncaughtException } = report
+  if (directory || filename || reportOnFatalError || reportOnSignal || reportOnUncaughtException) return
+  // No directory: the task's own reports, which have names, still go to its working directory.
+  report.filename = `/proc/self/fd/${descriptor}`
+  report.compact = true
+  // Looking up the names of all peers takes seconds.
+  report.excludeNetwork = true
+  if ('excludeEnv' in report) report.excludeEnv = true
+  report.reportOnFatalError = true
 }
 
 /** Ours was loaded, which Node has no narrower permission for; where it can be taken back (24 and newer), no other is. */

@@ -231,7 +231,7 @@ class WorkerPool {
 /** @param {Readonly<import('./options.js').PoolSettings>} settings */
 function processOptions(settings) {
   const { task, env, execArgv, cwd, stdout, stderr, setupData, exportName, label } = settings
-  const { niceIncrement, rlimits, permission } = settings
+  const { niceIncrement, rlimits, permission, maxMemory } = settings
   const addon = addonPath()
   if (addon === null) throw new WorkerStartError('The native addon does not know where it was loaded from')
   const file = 'path' in task ? task.path : undefined
@@ -245,6 +245,8 @@ function processOptions(settings) {
     stderr,
     niceIncrement,
     ...rlimits,
+    maxMemory,
+    reportFlag: permission === undefined ? undefined : '--allow-fs-write=',
     init: orderOf({
       ...('path' in task ? { ...task, exportName, setupData } : { ...task, label, cwd }),
       concurrency: settings.concurrencyPerWorker,

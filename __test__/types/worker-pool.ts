@@ -41,6 +41,7 @@ import type * as moduleTask from './task-module.cjs'
     stderr: 'ignore',
     inheritEnv: ['PATH'],
     niceIncrement: 5,
+    maxMemory: 2 ** 30,
     permission: { fsRead: ['data', new URL('file:///tmp/')], fsWrite: [], childProcess: false, worker: true },
     rlimits: { cpuSeconds: 10, openFiles: 256, coreSize: 0 },
     execArgv: ['--import', 'tsx'],

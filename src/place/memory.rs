@@ -88,7 +88,7 @@ mod tests {
         assert!(!report(b""));
         assert!(!report(br#"{"header":{"reportVersion":5,"event":"x","trigger":"FatalError"}}"#));
         assert!(!report(br#"{"header":{"event":"\"trigger\":\"OOMError\"","trigger":"FatalError"}}"#));
-        assert!(!report(&[0xff; 1 << 20]));
+        assert!(!report(&vec![0xff; 1 << 20]));
         let far = [vec![b' '; 1 << 20], HEAP_FULL.to_vec()].concat();
         assert!(!report(&far), "only the head is read");
     }

@@ -193,9 +193,6 @@ impl Process {
         let deadline = Instant::now() + LINGER;
         tokio::join!(self.stdout.finish(deadline), self.stderr.finish(deadline));
         before_wait();
-        if out_of_memory.is_none() && self.report.says_heap_full() {
-            out_of_memory = Some(OutOfMemory { rss: None, limit: None });
-        }
         let pid = Some(pid);
         let stderr = self.stderr.tail();
         match self.child.wait() {
@@ -204,8 +201,15 @@ impl Process {
                 exit_code: status.code(),
                 signal: status.signal().map(signal_name),
                 stderr,
-                // Whoever wrote that report may have gone on, and ended well.
-                out_of_memory: out_of_memory.filter(|_| status.signal().is_some()),
+                out_of_memory: match status.signal() {
+                    Some(libc::SIGKILL) => out_of_memory,
+                    // With a report Node aborts, without one it is V8 that does.
+                    Some(libc::SIGABRT | libc::SIGTRAP) if self.report.says_heap_full() => {
+                        Some(OutOfMemory { rss: None, limit: None })
+                    }
+                    // It ended by itself before we could.
+                    _ => None,
+                },
                 ..Exit::default()
             },
             Err(error) => Exit { pid, spawn_error: Some(error.to_string()), stderr, ..Exit::default() },
