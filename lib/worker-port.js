@@ -30,7 +30,7 @@ export const ERROR = 1
 export const SKIPPED = 2
 
 /** Frames from the parent: their kind is word 1. */
-export const FRAME = { INIT: 1, DEFINE: 2, CHUNK: 3, ABORT: 4, FORGET: 5, RETIRE: 6 }
+export const FRAME = { INIT: 1, DEFINE: 2, CHUNK: 3, ABORT: 4, FORGET: 5, RETIRE: 6, ABORT_ITEM: 7 }
 
 /** @typedef {import('./binding.js').WorkerPort} NativePort */
 
@@ -122,7 +122,7 @@ export class Port {
    * @param {number} item
    */
   rejectedBefore(cell, item) {
-    this.#bare(OUTCOME, cell, ERROR, item, 0)
+    this.#bare(OUTCOME, cell, REJECTED, item, 0)
   }
 
   /**
@@ -333,6 +333,8 @@ export class Port {
   }
 }
 
+/** A status of outcomes beside those of batch-reader.js: nothing of the item ran, so it is not tried again. */
+const REJECTED = 3
 const NO_BYTES = new Uint8Array(0)
 const MAX_SCRATCH_TEXT = 64 << 20
 /** As in `layout.rs`. */

@@ -3,7 +3,7 @@
 
 use super::{event_loop::Poll, thrown};
 use crate::{
-    engine::{CallConfig, Cancel, MAX_CHUNK_ITEMS, PoolConfig},
+    engine::{CallConfig, Cancel, ChunkId, MAX_CHUNK_ITEMS, Micros, PoolConfig, Retry},
     error::Error,
     native,
     place::{
@@ -56,6 +56,39 @@ pub struct ProcessOptions {
     pub init: napi::bindgen_prelude::Uint8Array,
 }
 
+/// When items are tried again, and how long a try may take; milliseconds.
+#[napi(object)]
+pub struct TryOptions {
+    /// 0xffffffff: without end.
+    pub retries: u32,
+    pub initial: f64,
+    pub factor: f64,
+    pub max: f64,
+    /// From 0 to 1.
+    pub jitter: f64,
+    /// "again" sections ask.
+    pub asks: bool,
+    pub crash_retries: u32,
+    /// 0: as long as it likes.
+    pub timeout: f64,
+}
+
+impl TryOptions {
+    fn resolved(&self) -> (Retry, u32, Option<Micros>) {
+        let micros = |milliseconds: f64| whole(milliseconds * 1000.0);
+        let Self { retries, factor, jitter, asks, crash_retries, timeout, .. } = *self;
+        let (initial, max) = (micros(self.initial), micros(self.max));
+        let retry = Retry { retries, initial, factor, max, jitter, asks };
+        (retry, crash_retries, (timeout > 0.0).then(|| micros(timeout)))
+    }
+}
+
+/// Another one for each pool: programs that fail together should not retry together.
+fn seed() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(0)
+}
+
 /// A pool. `onWake` is called when there may be something to collect.
 #[napi]
 pub struct NativePool {
@@ -86,7 +119,7 @@ impl NativePool {
         env: Env,
         size: u32,
         lanes: u32,
-        grace_ms: u32,
+        grace_ms: f64,
         options: ProcessOptions,
         on_wake: Function<(), ()>,
     ) -> Result<Self> {
@@ -107,7 +140,7 @@ impl NativePool {
             report_flag: options.report_flag.map(Into::into),
         };
         let init = options.init.to_vec();
-        let config = PoolConfig { size, lanes, grace: u64::from(grace_ms) * 1000 };
+        let config = PoolConfig { size, lanes, grace: whole(grace_ms * 1000.0), seed: seed() };
         Self::new(env, config, &on_wake, |watch, pool| Box::new(Processes::new(launch, init, watch, pool)))
     }
 
@@ -117,7 +150,7 @@ impl NativePool {
     pub fn threads(env: Env, size: u32, operation: String, on_wake: Function<(), ()>) -> Result<Self> {
         let operation = native::operation(&operation)
             .ok_or_else(|| napi::Error::from_reason(format!("there is no native operation {operation:?}")))?;
-        let config = PoolConfig { size, lanes: 1, grace: 0 };
+        let config = PoolConfig { size, lanes: 1, grace: 0, seed: seed() };
         Self::new(env, config, &on_wake, |_, pool| Box::new(Threads::new(operation, pool)))
     }
 
@@ -135,8 +168,9 @@ impl NativePool {
         Ok(Self { open: RefCell::new(Some(Open { poll: watcher, pool })), held: Cell::new(false) })
     }
 
-    /// Opens a call. `window` and `chunk` 0: automatic.
+    /// Opens a call. `window` and `chunk` 0: automatic. Without `tries`, an item has one, however long it takes.
     #[napi(catch_unwind)]
+    #[allow(clippy::too_many_arguments)] // one crossing per call
     pub fn open(
         &self,
         ordered: bool,
@@ -145,7 +179,9 @@ impl NativePool {
         window: u32,
         max_bytes: f64,
         chunk: u32,
+        tries: Option<TryOptions>,
     ) -> u32 {
+        let (retry, crash_retries, timeout) = tries.map_or_else(Default::default, |tries| tries.resolved());
         let config = CallConfig {
             ordered,
             stop_on_error,
@@ -153,6 +189,9 @@ impl NativePool {
             window: (window > 0).then_some(window),
             max_bytes: whole(max_bytes),
             chunk: (chunk > 0).then_some(chunk),
+            retry,
+            crash_retries,
+            timeout,
         };
         self.with(|_| (), |core| core.open(config))
     }
@@ -203,6 +242,12 @@ impl NativePool {
     #[napi(catch_unwind)]
     pub fn cancel(&self, call: u32, hard: bool) {
         self.act(|core| core.cancel(call, if hard { Cancel::Hard } else { Cancel::Soft }));
+    }
+
+    /// Answers an "again" section that asks: whether the item is tried once more.
+    #[napi(catch_unwind)]
+    pub fn verdict(&self, call: u32, sequence: u32, item: u32, attempt: u32, again: bool) {
+        self.act(|core| core.verdict(ChunkId { call, sequence }, item, attempt, again));
     }
 
     /// Names a shape for the rows of items from now on; shapes are numbered from 0.

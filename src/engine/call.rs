@@ -1,6 +1,8 @@
 //! One call: its window, its queue, the order in which its outcomes are delivered.
 
-use super::{Action, CallConfig, CallId, ChunkId, Credit, MAX_AUTO_WINDOW, MAX_CHUNK_ITEMS, Micros, Status};
+use super::{
+    Action, CallConfig, CallId, ChunkId, Credit, MAX_AUTO_WINDOW, MAX_CHUNK_ITEMS, Micros, Status, tries::Tries,
+};
 use std::{
     collections::{BTreeMap, VecDeque},
     ops::Range,
@@ -43,6 +45,8 @@ pub(super) struct Call {
     queue: VecDeque<Part>,
     /// Items that wait for a worker of their own.
     suspects: VecDeque<Part>,
+    /// Items that have failed and not ended.
+    pub tries: Tries,
     /// Chunks that are not released, by sequence number. Not a row from the oldest on: without order, one slow item
     /// must not keep all that came after it.
     chunks: BTreeMap<u32, Chunk>,
@@ -101,6 +105,7 @@ impl Call {
             granted: 0,
             queue: VecDeque::new(),
             suspects: VecDeque::new(),
+            tries: Tries::default(),
             chunks: BTreeMap::new(),
             next_sequence: 0,
             cursor: 0,
@@ -230,6 +235,29 @@ impl Call {
                 chunk.parts -= 1;
             }
         }
+        for sequence in self.tries.clear() {
+            self.drop_part(sequence);
+        }
+    }
+
+    /// Something of the chunk waits outside of the queue.
+    pub fn hold_part(&mut self, sequence: u32) {
+        if let Some(chunk) = self.chunks.get_mut(&sequence) {
+            chunk.parts += 1;
+        }
+    }
+
+    /// It does no more. What is left of the chunk sees to its release.
+    pub fn drop_part(&mut self, sequence: u32) {
+        if let Some(chunk) = self.chunks.get_mut(&sequence) {
+            chunk.parts -= 1;
+        }
+    }
+
+    /// The item is there, and has not ended.
+    pub fn is_open(&self, chunk: ChunkId, item: u32) -> bool {
+        let items = self.chunks.get(&chunk.sequence).map(|chunk| &chunk.items);
+        items.and_then(|items| items.get(item as usize)).is_some_and(|item| !item.ended)
     }
 
     /// Notes how an item ended; false where that is not wanted.
@@ -237,10 +265,12 @@ impl Call {
         if self.cancelled || self.stop.is_some_and(|stop| self.is_past(stop, chunk, item, status)) {
             return false;
         }
-        let Some(chunk) = self.chunks.get_mut(&chunk.sequence) else { return false };
+        let id = chunk;
+        let Some(chunk) = self.chunks.get_mut(&id.sequence) else { return false };
         let Some(state) = chunk.items.get_mut(item as usize).filter(|item| !item.ended) else { return false };
         self.window_bytes = self.window_bytes - u64::from(state.bytes) + u64::from(bytes);
         *state = Item { ended: true, bytes };
+        self.tries.forget(id, item);
         true
     }
 

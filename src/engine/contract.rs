@@ -1,5 +1,7 @@
 //! What the engine and its owner say to each other.
 
+use super::tries::Retry;
+
 /// Microseconds since some moment that the owner chose.
 pub type Micros = u64;
 /// A call: one `parallelMap`, or all `run` calls of a pool together.
@@ -16,6 +18,8 @@ pub struct PoolConfig {
     pub lanes: u32,
     /// How long a cancelled mapper may go on before its worker is killed.
     pub grace: Micros,
+    /// Of the random numbers that spread retries.
+    pub seed: u64,
 }
 
 /// What a call is.
@@ -33,6 +37,12 @@ pub struct CallConfig {
     pub max_bytes: u64,
     /// Items in a chunk; `None`: as many as take a worker one to two milliseconds.
     pub chunk: Option<u32>,
+    /// Which failed items are tried again.
+    pub retry: Retry,
+    /// How often an item is run again, alone, that has ended its worker.
+    pub crash_retries: u32,
+    /// How long an item may run in a worker.
+    pub timeout: Option<Micros>,
 }
 
 /// A chunk of a call; sequence numbers count from 0.
@@ -50,11 +60,15 @@ pub enum Status {
     Skipped,
     /// Its worker died while it ran. Counts as an error.
     Lost,
+    /// It took longer than it may. Counts as an error.
+    TimedOut,
+    /// It had failed before anything of it ran. Counts as an error, and is not tried again.
+    Rejected,
 }
 
 impl Status {
     pub(super) fn is_error(self) -> bool {
-        matches!(self, Self::Error | Self::Lost)
+        matches!(self, Self::Error | Self::Lost | Self::TimedOut | Self::Rejected)
     }
 }
 
@@ -89,6 +103,8 @@ pub enum Action {
     TakeBack { worker: WorkerId, cell: u8, items: u32, most: u32 },
     /// Raise the call's signal in the worker.
     Abort { worker: WorkerId, call: CallId },
+    /// Raise the signal of this one item of the part in the cell: its time is over.
+    AbortItem { worker: WorkerId, cell: u8, item: u32 },
     /// The worker will not hear of the call again.
     Forget { worker: WorkerId, call: CallId },
     /// Kill the worker; `handle_exit` follows.
@@ -97,6 +113,16 @@ pub enum Action {
     Retire { worker: WorkerId },
     /// The item ran in a worker that has died: note that as its outcome ([`Status::Lost`]). It was the try of this number.
     Lost { worker: WorkerId, chunk: ChunkId, item: u32, attempt: u32 },
+    /// The item's time is over: note that as its outcome ([`Status::TimedOut`]).
+    TimedOut { worker: WorkerId, chunk: ChunkId, item: u32 },
+    /// The owner does not want the item tried again: note as its outcome that it has failed of the error that it was
+    /// asked about.
+    Refused { chunk: ChunkId, item: u32 },
+    /// This try has failed of what the worker did ([`Status::Lost`]) or of its time-out, and there may be another. `asks`:
+    /// only if [`Engine::handle_verdict`](super::Engine::handle_verdict) says so.
+    Again { worker: WorkerId, chunk: ChunkId, item: u32, attempt: u32, status: Status, asks: bool },
+    /// The error that is delivered for the item is that of this try.
+    Tried { chunk: ChunkId, item: u32, attempt: u32 },
     /// Hand the item's outcome to the consumer. An error where the call stops on errors is the last one.
     Deliver { chunk: ChunkId, item: u32 },
     /// Tell the consumer that this error will stop the call; it is delivered at its place later.

@@ -60,6 +60,7 @@ impl Engine {
             }
             Action::TakeBack { worker, .. }
             | Action::Abort { worker, .. }
+            | Action::AbortItem { worker, .. }
             | Action::Forget { worker, .. }
             | Action::Kill { worker }
             | Action::Retire { worker } => worker != gone,

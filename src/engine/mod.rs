@@ -8,7 +8,8 @@
 //!
 //! ```text
 //!   handle_chunk ─▶ queued ─▶ dispatched ─▶ claimed ─▶ outcome ─▶ delivered (in order, or as it comes)
-//!                     ▲            │           ├─ worker dies ─▶ lost: a crash is charged to it
+//!                     ▲            │           ├─ error, or time-out ─▶ waits, and is queued again, where it is retried
+//!                     │            │           ├─ worker dies ─▶ lost: a crash is charged to it, or it runs again alone
 //!                     │            │           └─ likewise, with others beside it ─▶ suspect: queued to run alone
 //!                     └── taken back, or its worker died before it was claimed
 //! ```
@@ -27,16 +28,18 @@ mod schedule;
 mod sim;
 #[cfg(test)]
 mod tests;
+mod tries;
 mod worker;
 
 pub use contract::{
     Action, CELLS, CallConfig, CallId, Cancel, ChunkId, Credit, Failure, MAX_AUTO_WINDOW, MAX_BARREN_DEATHS,
     MAX_CHUNK_ITEMS, MAX_LANES, Micros, PoolConfig, Sent, Status, Violation, WorkerId,
 };
+pub use tries::{Kept, Retry};
 
 use call::{Call, Part};
 use std::collections::{BTreeMap, VecDeque};
-use worker::Worker;
+use worker::{Ended, Worker};
 
 /// See the module's documentation.
 #[derive(Debug)]
@@ -61,6 +64,10 @@ pub struct Engine {
     emptied: Option<WorkerId>,
     /// Items have ended beside others: a lane may be free.
     lane_freed: bool,
+    /// When to look again how long items have run.
+    next_look: Option<Micros>,
+    /// The state of random numbers.
+    random: u64,
     closing: bool,
     closed: bool,
 }
@@ -68,8 +75,7 @@ pub struct Engine {
 impl Engine {
     #[must_use]
     pub fn new(config: PoolConfig) -> Self {
-        let config =
-            PoolConfig { size: config.size.max(1), lanes: config.lanes.clamp(1, MAX_LANES), grace: config.grace };
+        let config = PoolConfig { size: config.size.max(1), lanes: config.lanes.clamp(1, MAX_LANES), ..config };
         Self {
             config,
             calls: BTreeMap::new(),
@@ -83,6 +89,8 @@ impl Engine {
             look_again: None,
             emptied: None,
             lane_freed: false,
+            next_look: None,
+            random: config.seed,
             closing: false,
             closed: false,
         }
@@ -154,8 +162,7 @@ impl Engine {
         Ok(())
     }
 
-    /// The item of the chunk in this cell has ended; its outcome has `bytes`. Returns which item that is, or `None`
-    /// where nobody wants it any more.
+    /// The item of the chunk in this cell has ended; its outcome has `bytes`. Returns what becomes of it.
     pub fn handle_outcome(
         &mut self,
         worker: WorkerId,
@@ -163,15 +170,27 @@ impl Engine {
         item: u32,
         status: Status,
         bytes: u32,
-    ) -> Result<Option<(ChunkId, u32)>, Violation> {
+        now: Micros,
+    ) -> Result<Kept, Violation> {
         let state = self.workers.get_mut(&worker).ok_or(Violation)?;
-        let (chunk, item, first) = state.finish_item(cell, item)?;
+        let Ended { chunk, item, attempt, first, cut_off } = state.finish_item(cell, item)?;
         if first {
             // Not at every item: else a healthy worker would hide that all its new neighbours die at once.
             self.barren = 0;
         }
         self.lane_freed |= self.config.lanes > 1;
-        Ok(self.settle(chunk, item, status, bytes, None).then_some((chunk, item)))
+        if cut_off {
+            self.end_cut_off(chunk, item);
+            return Ok(Kept::Nothing);
+        }
+        if status == Status::Error {
+            if let Some(asks) = self.try_again(chunk, item, attempt, false, now) {
+                return Ok(Kept::Try { chunk, item, attempt, asks });
+            }
+            self.note_attempt(chunk, item, attempt);
+        }
+        let wanted = self.settle(chunk, item, status, bytes, None);
+        Ok(if wanted { Kept::Outcome { chunk, item } } else { Kept::Nothing })
     }
 
     /// All outcomes that are there for now were handed in: with lanes, their workers may have room for more.
@@ -219,7 +238,7 @@ impl Engine {
     pub fn handle_exit(&mut self, worker: WorkerId, claimed: impl Fn(u8, u32) -> u32, now: Micros) {
         let Some(state) = self.workers.remove(&worker) else { return };
         let unsent = self.drop_actions_for(worker);
-        let mut ran = Vec::new();
+        let (mut ran, mut cut_off) = (Vec::new(), Vec::new());
         // Later items first: what goes back to the front of the queue keeps its order.
         for part in state.dispatches().rev() {
             let claimed = if unsent.contains(&part.cell) { 0 } else { claimed(part.cell, part.items()) };
@@ -228,6 +247,10 @@ impl Engine {
             let (chunk, attempt, alone) = (part.chunk, part.attempt, part.alone);
             call.requeue(Part { chunk, items: unclaimed..part.end, attempt, alone });
             for item in part.unfinished().rev().filter(|item| *item < unclaimed) {
+                if part.is_cut_off(item) {
+                    cut_off.push((chunk, item));
+                    continue;
+                }
                 let again = Part { chunk, items: item..item + 1, attempt: attempt.saturating_add(1), alone };
                 if state.is_condemned() {
                     // We killed it for the sake of another call: this item did nothing wrong.
@@ -237,18 +260,19 @@ impl Engine {
                 }
             }
         }
-        let barren = ran.is_empty() && !state.has_finished_any() && !state.is_condemned();
-        if let [Part { chunk, items, attempt, .. }] = &ran[..] {
-            let (chunk, item) = (*chunk, items.start);
-            let lost = Action::Lost { worker, chunk, item, attempt: attempt - 1 };
-            self.settle(chunk, item, Status::Lost, 0, Some(lost));
+        let barren = ran.is_empty() && cut_off.is_empty() && !state.has_finished_any() && !state.is_condemned();
+        if ran.len() == 1 && cut_off.is_empty() {
+            self.charge(worker, ran.remove(0));
         } else {
-            // One of them did it, and nobody knows which.
+            // One of them did it, and nobody knows which; it may have been one that was cut off.
             for suspect in ran {
                 if let Some(call) = self.calls.get_mut(&suspect.chunk.call) {
                     call.requeue(Part { alone: true, ..suspect });
                 }
             }
+        }
+        for (chunk, item) in cut_off {
+            self.end_cut_off(chunk, item);
         }
         for (at, part) in state.dispatches().enumerate() {
             if let Some(call) = self.calls.get_mut(&part.chunk.call) {
@@ -272,14 +296,17 @@ impl Engine {
         self.settle_closing();
     }
 
-    /// Time has passed.
-    pub fn handle_timeout(&mut self, now: Micros) {
+    /// Time has passed. `claimed` tells for a cell of a worker and its number of items how many are claimed; outcomes
+    /// that are there should have been handed in before.
+    pub fn handle_timeout(&mut self, claimed: impl Fn(WorkerId, u8, u32) -> u32, now: Micros) {
+        self.look(claimed, now);
         for (&id, worker) in &mut self.workers {
             if kill_time(worker, &self.calls).is_some_and(|at| at <= now) {
                 worker.condemn();
                 self.actions.push_back(Action::Kill { worker: id });
             }
         }
+        self.queue_due(now);
         self.schedule(now);
     }
 
@@ -306,8 +333,10 @@ impl Engine {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Micros> {
         let is_hard = self.calls.values().any(|call| call.kill_at.is_some());
-        let workers = self.workers.values().filter(|worker| is_hard || worker.stuck_at().is_some());
-        workers.filter_map(|worker| kill_time(worker, &self.calls)).chain(self.look_again).min()
+        let in_danger = |worker: &&Worker| is_hard || worker.stuck_at().is_some() || worker.has_cut_off();
+        let kills = self.workers.values().filter(in_danger).filter_map(|worker| kill_time(worker, &self.calls));
+        let retries = self.calls.values().filter_map(|call| call.tries.next_due());
+        kills.chain(retries).chain(self.look_again).chain(self.next_look).min()
     }
 
     /// How much the source of this call may be pulled.
@@ -323,7 +352,8 @@ impl Engine {
     /// Whether a call that somebody waits for has items that are queued or run.
     #[must_use]
     pub fn poll_busy(&self) -> bool {
-        self.calls.values().any(|call| !call.cancelled && (call.dispatches > 0 || call.has_queued()))
+        let is_busy = |call: &Call| call.dispatches > 0 || call.has_queued() || call.tries.are_waiting();
+        self.calls.values().any(|call| !call.cancelled && is_busy(call))
     }
 
     /// Workers that are up, and those that start.
@@ -331,6 +361,19 @@ impl Engine {
     pub fn poll_workers(&self) -> (u32, u32) {
         let starting = self.workers.values().filter(|worker| worker.is_starting()).count();
         ((self.workers.len() - starting) as u32, starting as u32)
+    }
+
+    /// This item, and no other, ran in a worker that has died.
+    fn charge(&mut self, worker: WorkerId, ran: Part) {
+        let (chunk, item, attempt) = (ran.chunk, ran.items.start, ran.attempt - 1);
+        let Some(call) = self.calls.get_mut(&chunk.call) else { return };
+        if call.may_survive_crash(chunk, item) {
+            let status = Status::Lost;
+            self.actions.push_back(Action::Again { worker, chunk, item, attempt, status, asks: false });
+            call.requeue(Part { alone: true, ..ran });
+        } else {
+            self.settle(chunk, item, Status::Lost, 0, Some(Action::Lost { worker, chunk, item, attempt }));
+        }
     }
 
     /// An item has ended: note it, deliver what can be, stop the call if need be. False where nobody wants it any more.
@@ -363,11 +406,13 @@ impl Engine {
     }
 }
 
-/// When a worker is to be killed: it runs an item of a call that was cancelled hard, or hangs before one.
+/// When a worker is to be killed: it runs an item that was cut off, or one of a call that was cancelled hard, or hangs
+/// before one.
 fn kill_time(worker: &Worker, calls: &BTreeMap<CallId, Call>) -> Option<Micros> {
     if worker.is_condemned() {
         return None;
     }
     let running = worker.dispatches().filter(|part| part.has_unfinished());
-    running.filter_map(|part| calls.get(&part.chunk.call)?.kill_at).chain(worker.stuck_at()).min()
+    let cancelled = running.filter_map(|part| calls.get(&part.chunk.call)?.kill_at);
+    cancelled.chain(worker.stuck_at()).chain(worker.cut_off_until()).min()
 }

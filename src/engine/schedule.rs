@@ -34,10 +34,13 @@ impl Engine {
         while let Some((worker, call)) = self.next_match(now) {
             let Some(state) = self.workers.get_mut(&worker) else { break };
             let lanes = state.lanes_of(call);
-            let Some((part, lanes)) = self.calls.get_mut(&call).and_then(|call| call.next_part(lanes)) else { break };
-            self.served = call;
-            let sent = state.push(part, lanes, now);
+            let Some(call) = self.calls.get_mut(&call) else { break };
+            let Some((part, lanes)) = call.next_part(lanes) else { break };
+            let (id, timeout) = (call.id, call.config.timeout);
+            self.served = id;
+            let sent = state.push(part, lanes, timeout, now);
             self.actions.push_back(Action::Dispatch { worker, sent });
+            self.look_after(id, now);
         }
         self.spawn_for_queue();
         self.share(now);
@@ -87,8 +90,9 @@ impl Engine {
                     return;
                 };
                 let Some((part, lanes)) = call.next_suspect() else { break };
-                let sent = state.push(part, lanes, now);
+                let sent = state.push(part, lanes, call.config.timeout, now);
                 self.actions.push_back(Action::Dispatch { worker, sent });
+                self.look_after(id, now);
             }
         }
     }

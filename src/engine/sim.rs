@@ -13,8 +13,8 @@
 #![allow(clippy::similar_names, clippy::struct_excessive_bools)]
 
 use super::{
-    Action, CELLS, CallConfig, CallId, Cancel, ChunkId, Engine, Failure, MAX_AUTO_WINDOW, MAX_BARREN_DEATHS, Micros,
-    PoolConfig, Sent, Status, WorkerId,
+    Action, CELLS, CallConfig, CallId, Cancel, ChunkId, Engine, Failure, Kept, MAX_AUTO_WINDOW, MAX_BARREN_DEATHS,
+    Micros, PoolConfig, Retry, Sent, Status, WorkerId,
 };
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -109,6 +109,13 @@ struct Seen {
     stopped: u64,
     cancelled: u64,
     violations: u64,
+    /// Tries that failed, and after which there was another; verdicts that there was none.
+    retried: u64,
+    refused: u64,
+    /// Items that were cut off, those for which their worker was killed, and crashes after which an item ran again.
+    cut_off: u64,
+    cut_off_kills: u64,
+    survived: u64,
     events: u64,
 }
 
@@ -125,6 +132,11 @@ impl Seen {
         self.stopped += other.stopped;
         self.cancelled += other.cancelled;
         self.violations += other.violations;
+        self.retried += other.retried;
+        self.refused += other.refused;
+        self.cut_off += other.cut_off;
+        self.cut_off_kills += other.cut_off_kills;
+        self.survived += other.survived;
         self.events += other.events;
     }
 
@@ -142,6 +154,11 @@ impl Seen {
                 self.stopped,
                 self.cancelled,
                 self.violations,
+                self.retried,
+                self.refused,
+                self.cut_off,
+                self.cut_off_kills,
+                self.survived,
             ]
             .iter()
             .all(|count| *count > 5)
@@ -172,6 +189,8 @@ enum Event {
     Open(usize),
     Js(CallId),
     Cancel(CallId, Cancel),
+    /// What JavaScript says of this try.
+    Verdict(ChunkId, u32, u32, bool),
     Close,
     /// The time is told though nothing is due.
     LookUp,
@@ -211,6 +230,8 @@ struct Sim {
     warm_ups: u64,
     /// Items that ran when their worker died by itself.
     charged: u64,
+    /// When the engine was last told the time.
+    told_time: Micros,
     /// Workers that died before they had done anything.
     barren: BTreeSet<WorkerId>,
     first_sequence: u32,
@@ -232,7 +253,7 @@ struct Plan {
     consumer: Consumer,
     /// After that time.
     cancel: Option<(Micros, Cancel)>,
-    /// Some items end only when their signal is raised, or not even then. Only where a cancel comes.
+    /// Some items end only when their signal is raised, or not even then. Only where a cancel or a time-out comes.
     hangs: bool,
 }
 
@@ -293,8 +314,21 @@ struct Item {
     crashed: bool,
     /// It ran beside others when their worker died: it must run alone.
     suspect: bool,
-    /// How often it was claimed by a worker that died.
+    /// Tries that are over.
     tries: u32,
+    /// Those of them that failed of an error or a time-out, and of a crash of this item alone.
+    errors: u32,
+    crashes: u32,
+    /// A worker may have lied about it.
+    doubtful: bool,
+    /// It fails before anything of it runs.
+    rejected: bool,
+    /// It was cut off in this worker, then.
+    cut_off: Option<(WorkerId, Micros)>,
+    /// The next try starts no earlier.
+    not_before: Micros,
+    /// The engine asked about the try of this number.
+    asked: Option<u32>,
     delivered: bool,
 }
 
@@ -315,6 +349,8 @@ struct Process {
     crash_in: Option<(u32, CrashAt)>,
     retiring: bool,
     hostile: bool,
+    /// Cells and items whose end we have heard of.
+    heard: BTreeSet<(u8, u32)>,
     /// Idle, or at this item, since then.
     since: Micros,
     done_any: bool,
@@ -348,6 +384,7 @@ enum State {
 #[derive(Clone, Copy, Debug)]
 struct Run {
     number: u64,
+    started: Micros,
     cell: u8,
     item: u32,
     call: CallId,
@@ -376,6 +413,7 @@ impl Sim {
             size: random.between(1..=5) as u32,
             lanes: random.pick(&[1, 1, 1, 2, 3, 4]),
             grace: random.pick(&[0, 1_000, 50_000]),
+            seed,
         };
         let mood = Mood {
             fails_to_start: random.pick(&[0, 0, 0, 5, 30, 100]),
@@ -403,6 +441,7 @@ impl Sim {
             spawns: 0,
             warm_ups: 0,
             charged: 0,
+            told_time: 0,
             barren: BTreeSet::new(),
             first_sequence: 0,
             runs: 0,
@@ -443,11 +482,12 @@ impl Sim {
                         self.drain();
                     }
                 }
+                // What is still to be done may make something happen before that.
+                (_, Some(_)) if !self.engine.actions.is_empty() => self.drain(),
                 (_, Some(at)) => {
-                    self.drain();
                     self.pass_to(self.now.max(at));
                     self.note(|| "timeout".into());
-                    self.engine.handle_timeout(self.now);
+                    self.tell_time();
                     let next = self.engine.poll_timeout();
                     assert!(next.is_none_or(|at| at > self.now), "the same timeout again: {next:?} at {}", self.now);
                     self.drain();
@@ -471,12 +511,13 @@ impl Sim {
                 return self.step_js(call);
             }
             Event::Cancel(call, how) => self.cancel(call, how),
+            Event::Verdict(chunk, item, attempt, again) => self.answer(chunk, item, attempt, again),
             Event::Close => {
                 self.closing = true;
                 self.engine.handle_close();
             }
             Event::LookUp => {
-                self.engine.handle_timeout(self.now);
+                self.tell_time();
                 if !self.closed && self.random.chance(90) {
                     let delay = self.random.between(0..=3_000);
                     self.after(delay, Event::LookUp);
@@ -544,7 +585,11 @@ impl Sim {
         let plan = self.plans[at].clone();
         let id = self.engine.handle_open(plan.config);
         self.engine.calls.get_mut(&id).unwrap().start_numbering_at(self.first_sequence);
-        let items = (0..plan.items).map(|_| Item { bytes: self.random.between(0..=60) as u32, ..Item::default() });
+        let items = (0..plan.items).map(|_| Item {
+            bytes: self.random.between(0..=60) as u32,
+            rejected: self.random.chance(1),
+            ..Item::default()
+        });
         let call = SimCall {
             items: items.collect(),
             chunks: Vec::new(),
@@ -592,6 +637,93 @@ impl Sim {
             }
         }
         self.engine.handle_cancel(id, how, self.now);
+    }
+
+    /// As the owner does it: what has ended is told before the time.
+    fn tell_time(&mut self) {
+        if self.plans.iter().any(|plan| plan.config.timeout.is_some()) {
+            let workers: Vec<WorkerId> = self.processes.keys().copied().collect();
+            for worker in workers {
+                while self.hand_in(worker) {}
+            }
+        }
+        self.told_time = self.now;
+        let processes = &self.processes;
+        let claimed = |worker: WorkerId, cell: u8, items| claimed(processes[&worker].words[usize::from(cell)], items);
+        self.engine.handle_timeout(claimed, self.now);
+        self.expect_stops();
+    }
+
+    /// The engine has found errors by itself, of which we hear when the actions are performed.
+    fn expect_stops(&mut self) {
+        for action in &self.engine.actions {
+            if let Action::TimedOut { chunk, .. } | Action::Refused { chunk, .. } = action {
+                let call = self.calls.get_mut(&chunk.call).unwrap();
+                call.may_stop |= call.plan.config.stop_on_error;
+            }
+        }
+    }
+
+    /// A try has failed, and the engine wants to have another.
+    fn fail_try(&mut self, chunk: ChunkId, number: u32, attempt: u32, asks: bool) {
+        let index = self.index(chunk, number);
+        let call = self.calls.get_mut(&chunk.call).unwrap();
+        let retry = call.plan.config.retry;
+        let item = &mut call.items[index];
+        assert!(!item.ended && item.asked.is_none(), "a try of item {index}, which has ended");
+        item.tries += 1;
+        item.errors += 1;
+        item.suspect = false;
+        assert!(item.tries == attempt || item.doubtful, "item {index}: attempt {attempt}, not {}", item.tries);
+        assert!(item.errors <= retry.retries, "item {index} has failed {} times", item.errors);
+        assert_eq!(asks, retry.asks);
+        item.not_before = if asks { Micros::MAX } else { self.now + least_delay(&retry, item.errors) };
+        self.seen.retried += 1;
+        if asks {
+            item.asked = Some(attempt);
+            let (delay, again) = (self.random.pick(&[0, 50, 5_000]), self.random.chance(70));
+            let delay = self.random.between(0..=delay);
+            // What nobody has asked must do nothing.
+            if self.random.chance(10) {
+                self.after(delay, Event::Verdict(chunk, number, attempt + 1, again));
+            }
+            self.after(delay, Event::Verdict(chunk, number, attempt, again));
+            if self.random.chance(10) {
+                self.after(delay, Event::Verdict(chunk, number, attempt, !again));
+            }
+        }
+    }
+
+    fn answer(&mut self, chunk: ChunkId, number: u32, attempt: u32, again: bool) {
+        let index = self.index(chunk, number);
+        let call = self.calls.get_mut(&chunk.call).unwrap();
+        let retry = call.plan.config.retry;
+        let item = &mut call.items[index];
+        let counts = (item.asked == Some(attempt) && !item.ended) || item.doubtful;
+        // What is asked, and not yet heard, can be answered all the same.
+        if self.engine.actions.iter().any(|action| matches!(action, Action::Again { .. })) && !counts {
+            return;
+        }
+        if counts {
+            item.asked = None;
+            item.not_before = if again { self.now + least_delay(&retry, item.errors) } else { Micros::MAX };
+        }
+        let before = self.engine.actions.len();
+        self.engine.handle_verdict(chunk, number, attempt, again, self.now);
+        assert!(counts || self.engine.actions.len() == before, "a verdict that nobody has asked for does something");
+        self.expect_stops();
+    }
+
+    /// An item has ended by what the engine says alone.
+    fn end_by_engine(&mut self, chunk: ChunkId, number: u32, status: Status) {
+        let index = self.index(chunk, number);
+        let call = self.calls.get_mut(&chunk.call).unwrap();
+        let item = &mut call.items[index];
+        assert!(!item.ended && item.handed.is_none(), "finished item {index} ends again");
+        item.handed = Some((status, 0));
+        item.ended = true;
+        call.handed_count += 1;
+        call.window_bytes -= u64::from(item.bytes);
     }
 
     fn step_js(&mut self, id: CallId) {
@@ -753,6 +885,49 @@ impl Sim {
                 self.engine.handle_taken_back(worker, cell, end, self.now);
             }
             Action::Abort { worker, call } => self.abort(worker, call),
+            Action::AbortItem { worker, cell, item } => self.abort_item(worker, cell, item),
+            Action::TimedOut { worker, chunk, item } => {
+                let index = self.index(chunk, item);
+                let call = &self.calls[&chunk.call];
+                let (errors, retries) = (call.items[index].errors, call.plan.config.retry.retries);
+                // Other items' errors may have ended the call in the same moment.
+                assert!(errors == retries || call.may_stop, "item {index} is not tried again after {errors}");
+                let hostile = self.processes.get(&worker).is_none_or(|process| process.hostile);
+                assert!(hostile || call.items[index].cut_off.is_some(), "item {index} was not cut off");
+                self.end_by_engine(chunk, item, Status::TimedOut);
+            }
+            Action::Refused { chunk, item } => {
+                let index = self.index(chunk, item);
+                let item_state = &self.calls[&chunk.call].items[index];
+                assert!(
+                    item_state.doubtful || (item_state.asked.is_none() && item_state.not_before == Micros::MAX),
+                    "{index} was not refused"
+                );
+                self.seen.refused += 1;
+                self.end_by_engine(chunk, item, Status::Error);
+            }
+            Action::Again { worker, chunk, item, attempt, status: Status::TimedOut, asks } => {
+                let index = self.index(chunk, item);
+                let hostile = self.processes.get(&worker).is_none_or(|process| process.hostile);
+                assert!(hostile || self.calls[&chunk.call].items[index].cut_off.is_some(), "item {index} had its time");
+                self.fail_try(chunk, item, attempt, asks);
+            }
+            Action::Again { worker, chunk, item, attempt, status, asks } => {
+                assert_eq!(status, Status::Lost);
+                assert!(!asks, "asks about a crash");
+                let index = self.index(chunk, item);
+                let item = &mut self.calls.get_mut(&chunk.call).unwrap().items[index];
+                assert!(item.lost_in.contains(&worker), "item {index} did not run in worker {worker}");
+                assert!(item.tries == attempt || item.doubtful, "item {index}: attempt {attempt}, not {}", item.tries);
+                assert!(item.suspect || item.doubtful, "item {index} has crashed too often");
+                self.seen.survived += 1;
+            }
+            Action::Tried { chunk, item, attempt } => {
+                let index = self.index(chunk, item);
+                let item = &self.calls[&chunk.call].items[index];
+                let right = item.tries + 1 == attempt || item.doubtful;
+                assert!(attempt > 1 && right, "item {index}: the error of attempt {attempt}, not {}", item.tries + 1);
+            }
             Action::Forget { worker, call } => {
                 let process = self.processes.get_mut(&worker).expect("a worker that is there");
                 assert!(process.heard_of.remove(&call), "forgets a call it has not heard of");
@@ -822,6 +997,7 @@ impl Sim {
             crash_in: crash,
             retiring: false,
             hostile: self.random.chance(self.mood.hostile),
+            heard: BTreeSet::new(),
             since: self.now,
             done_any: false,
         };
@@ -845,8 +1021,12 @@ impl Sim {
             let item = &call.items[index];
             assert!(!item.ended && !item.crashed, "item {index} runs again");
             assert_eq!(item.claimed_in, None, "item {index} is sent while it runs");
-            let hostile = !item.lost_in.is_empty();
-            assert!(item.tries + 1 == attempt || hostile, "item {index}: attempt {attempt} after {}", item.tries);
+            assert!(item.tries + 1 == attempt || item.doubtful, "item {index}: attempt {attempt} after {}", item.tries);
+            assert!(
+                item.errors == 0 || item.doubtful || item.not_before <= self.now,
+                "item {index} is tried again too early"
+            );
+            assert!(item.cut_off.is_none(), "item {index} is tried again while it runs");
             // Invariant 6: a suspect runs alone.
             assert!(!item.suspect || items.len() == 1, "suspect {index} is sent beside others");
             alone |= item.suspect;
@@ -886,6 +1066,34 @@ impl Sim {
         }
     }
 
+    fn abort_item(&mut self, worker: WorkerId, cell: u8, number: u32) {
+        let process = &self.processes[&worker];
+        let part = process.parts[&cell];
+        let index = self.index(part.chunk, part.start + number);
+        let call = &self.calls[&part.chunk.call];
+        let timeout = call.plan.config.timeout.expect("the call has a time-out");
+        let run = process.lanes.iter().find(|run| (run.cell, run.item) == (cell, number)).copied();
+        if !process.hostile && process.state != State::Dead {
+            // It may have ended since, where we took our time with the action.
+            assert!(run.is_some() || self.now > self.told_time, "item {index} does not run");
+            let ran = run.map_or(timeout, |run| self.told_time - run.started);
+            // Never early, and at most one look late.
+            assert!(ran >= timeout, "item {index} is cut off after {ran} of {timeout}");
+            assert!(ran <= timeout + (timeout / 16).max(1_000), "item {index} is cut off late: {ran} of {timeout}");
+        }
+        if let Some(run) = run.filter(|run| run.obeys) {
+            let delay = self.random.between(1..=200);
+            self.after(delay, Event::End(worker, run.number));
+        }
+        let told_time = self.told_time;
+        let hostile = self.processes[&worker].hostile;
+        let item = &mut self.calls.get_mut(&part.chunk.call).unwrap().items[index];
+        assert!(item.cut_off.is_none() || item.doubtful, "item {index} is cut off twice");
+        item.cut_off = Some((worker, told_time));
+        item.doubtful |= hostile;
+        self.seen.cut_off += 1;
+    }
+
     fn kill(&mut self, worker: WorkerId) {
         let process = &self.processes[&worker];
         // Only for a call that was cancelled hard and had its time: for an item that, as far as the parent knows, runs,
@@ -896,7 +1104,15 @@ impl Sim {
             call.hard_since.is_some_and(|since| since + self.config.grace <= self.now)
                 && (is_void || self.part_indexes(part).any(|index| call.items[index].claimed_in == Some(worker)))
         });
-        assert!(due || process.hostile, "worker {worker} is killed for nothing");
+        let cut_off = process.parts.values().any(|part| {
+            let items = &self.calls[&part.chunk.call].items;
+            self.part_indexes(part).any(|index| {
+                let since = items[index].cut_off.filter(|(of, _)| *of == worker);
+                since.is_some_and(|(_, since)| since + self.config.grace <= self.now)
+            })
+        });
+        self.seen.cut_off_kills += u64::from(cut_off && !due);
+        assert!(due || cut_off || process.hostile, "worker {worker} is killed for nothing");
         self.seen.kills += 1;
         let delay = self.random.between(0..=1_000);
         // Now and then an item ends at the last moment, and it begins another.
@@ -917,7 +1133,7 @@ impl Sim {
         // Invariant 1: once, and what the worker has said; lost only where it ran in a worker that died.
         assert!(!std::mem::replace(&mut item.delivered, true), "item {index} is delivered twice");
         let Some((status, bytes)) = item.handed else { panic!("item {index} has no outcome") };
-        let stops = call.plan.config.stop_on_error && matches!(status, Status::Error | Status::Lost);
+        let stops = call.plan.config.stop_on_error && status.is_error();
         if stops {
             assert_eq!(call.stopping, Some(index), "not the error that was announced");
             call.stop_delivered = true;
@@ -927,7 +1143,8 @@ impl Sim {
             assert_eq!(index, call.next, "out of order");
         } else if call.plan.config.ordered {
             let head = &call.items[call.next];
-            assert_eq!(head.claimed_in, None, "the error overtakes item {}, which runs", call.next);
+            let runs = head.claimed_in.is_some() && head.cut_off.is_none();
+            assert!(!runs, "the error overtakes item {}, which runs", call.next);
             assert!(head.handed.is_none(), "the error overtakes a result");
         }
         call.next += 1;
@@ -944,8 +1161,8 @@ impl Sim {
         // Invariant 6: only what ran when its worker died by itself.
         assert!(item.lost_in.contains(&worker), "item {index} did not run in worker {worker} when that died");
         // A hostile worker may have said before that it had claimed it.
-        let certain = item.crashed && item.lost_in.len() == 1;
-        assert!(!certain || attempt == item.tries, "item {index}: attempt {attempt} of {}", item.tries);
+        assert!(item.doubtful || attempt == item.tries, "item {index}: attempt {attempt} of {}", item.tries);
+        assert!(item.doubtful || item.crashed || call.may_stop || call.cancelled, "item {index} may run again");
         item.handed = Some((Status::Lost, 0));
         item.ended = true;
         call.handed_count += 1;
@@ -998,7 +1215,9 @@ impl Sim {
             Record::Done { cell, micros } => {
                 let answer = self.engine.handle_chunk_done(worker, cell, micros, self.now);
                 if answer.is_ok() {
-                    self.processes.get_mut(&worker).unwrap().parts.remove(&cell);
+                    let process = self.processes.get_mut(&worker).unwrap();
+                    process.parts.remove(&cell);
+                    process.heard.retain(|(at, _)| *at != cell);
                 }
                 answer
             }
@@ -1019,20 +1238,40 @@ impl Sim {
         status: Status,
         bytes: u32,
     ) -> Result<(), super::Violation> {
-        let answer = self.engine.handle_outcome(worker, cell, number, status, bytes)?;
+        let answer = self.engine.handle_outcome(worker, cell, number, status, bytes, self.now)?;
         let process = self.processes.get_mut(&worker).unwrap();
         process.done_any = true;
+        process.heard.insert((cell, number));
         let part = process.parts[&cell];
         let index = self.index(part.chunk, part.start + number);
+        let hostile = process_is_hostile(&self.processes, worker);
         let call = self.calls.get_mut(&part.chunk.call).unwrap();
         let item = &mut call.items[index];
-        assert!(!item.ended, "item {index} ended twice");
-        item.ended = true;
-        item.claimed_in = None;
+        if item.claimed_in == Some(worker) {
+            item.claimed_in = None;
+        }
+        let pending_cut = self.engine.actions.iter().any(
+            |action| matches!(action, Action::AbortItem { worker: of, cell: at, item } if (*of, *at, *item) == (worker, cell, number)),
+        );
+        if item.cut_off.take_if(|(of, _)| *of == worker).is_some() || pending_cut {
+            assert_eq!(answer, Kept::Nothing, "an outcome after the item was cut off");
+            return Ok(());
+        }
+        assert!(!item.ended || hostile, "item {index} ended twice");
         self.seen.acquitted += u64::from(item.suspect);
-        let is_error = status == Status::Error;
-        if let Some(place) = answer {
-            assert_eq!(place, (part.chunk, part.start + number), "another item");
+        if let Kept::Try { chunk, item: again, attempt, asks } = answer {
+            assert_eq!((chunk, again), (part.chunk, part.start + number), "another item");
+            assert_eq!(status, Status::Error, "another try, though it has not failed");
+            assert!(!call.is_ending() && !call.finished, "another try of an ended call");
+            self.fail_try(chunk, again, attempt, asks);
+            return Ok(());
+        }
+        item.ended = true;
+        let is_error = status.is_error();
+        if let Kept::Outcome { chunk, item: ended } = answer {
+            assert_eq!((chunk, ended), (part.chunk, part.start + number), "another item");
+            let last = item.errors == call.plan.config.retry.retries;
+            assert!(status != Status::Error || last, "item {index} is not tried again after {}", item.errors);
             assert!(!call.cancelled && !call.failed, "an outcome that nobody wants");
             item.handed = Some((status, bytes));
             call.handed_count += 1;
@@ -1095,8 +1334,14 @@ impl Sim {
         let Some(at) = process.lanes.iter().position(|run| run.number == number) else { return };
         let Run { cell, item, call, .. } = process.lanes.remove(at);
         let aborted = process.aborted.contains(&call);
+        let part = process.parts[&cell];
+        let hostile = process.hostile;
+        let rejected = !hostile && self.calls[&call].items[self.index(part.chunk, part.start + item)].rejected;
+        let process = self.processes.get_mut(&worker).unwrap();
         let plan = &self.calls[&call].plan;
-        let status = if self.random.chance(if aborted { 50 } else { plan.errors }) {
+        let status = if rejected {
+            Status::Rejected
+        } else if self.random.chance(if aborted { 50 } else { plan.errors }) {
             Status::Error
         } else if self.random.chance(10) {
             Status::Skipped
@@ -1193,7 +1438,8 @@ impl Sim {
             item.claimed_in = Some(worker);
         }
         let hangs = call.plan.hangs && self.random.chance(20);
-        let ignores = hangs && matches!(call.plan.cancel, Some((_, Cancel::Hard))) && self.random.chance(50);
+        let may_ignore = matches!(call.plan.cancel, Some((_, Cancel::Hard))) || call.plan.config.timeout.is_some();
+        let ignores = hangs && may_ignore && self.random.chance(50);
         let obeys = !ignores && (hangs || self.random.chance(50));
         let micros = if self.random.below(1000) < self.mood.slow_items {
             self.random.between(10_000..=10_000_000)
@@ -1201,7 +1447,7 @@ impl Sim {
             self.random.between(0..=2 * self.mood.item_micros)
         };
         self.runs += 1;
-        let run = Run { number: self.runs, cell, item: number, call: id, hangs, obeys };
+        let run = Run { number: self.runs, started: self.now, cell, item: number, call: id, hangs, obeys };
         let process = self.processes.get_mut(&worker).unwrap();
         process.lanes.push(run);
         let crashes = match &mut process.crash_in {
@@ -1283,6 +1529,16 @@ impl Sim {
             for index in indexes {
                 let item = &mut call.items[index];
                 let claimed = item.claimed_in == Some(worker);
+                let cut_off = item.cut_off.take_if(|(of, _)| *of == worker).is_some();
+                if hostile {
+                    item.doubtful = true;
+                    item.asked = None;
+                    item.not_before = 0;
+                }
+                if cut_off && !hostile {
+                    item.claimed_in = None;
+                    continue;
+                }
                 item.tries += u32::from(claimed);
                 // Charged to the item that ran, and to no other; not where we killed the worker.
                 if hostile && !item.ended {
@@ -1291,9 +1547,12 @@ impl Sim {
                     call.may_stop |= call.plan.config.stop_on_error;
                 } else if claimed && !condemned && running == 1 {
                     item.lost_in.push(worker);
-                    item.crashed = true;
+                    item.crashed = item.crashes == call.plan.config.crash_retries;
+                    item.crashes += u32::from(!item.crashed);
+                    // A call that has ended since lets nothing run again.
+                    item.suspect = !item.crashed;
                     self.charged += 1;
-                    call.may_stop |= call.plan.config.stop_on_error;
+                    call.may_stop |= call.plan.config.stop_on_error && item.crashed;
                 } else if claimed && !condemned {
                     assert!(!item.suspect, "suspect {index} ran beside others");
                     item.suspect = true;
@@ -1379,9 +1638,7 @@ impl Sim {
         let mut calls: BTreeMap<CallId, (usize, usize)> = BTreeMap::new();
         for (cell, part) in &process.parts {
             let end = (process.words[usize::from(*cell)] >> 16) as usize;
-            let items = &self.calls[&part.chunk.call].items;
-            let first = self.index(part.chunk, part.start);
-            let unfinished = items[first..first + end].iter().filter(|item| !item.ended).count();
+            let unfinished = (0..end as u32).filter(|item| !process.heard.contains(&(*cell, *item))).count();
             if end > 0 {
                 let (used, grant) = calls.entry(part.chunk.call).or_insert((0, part.lanes as usize));
                 *used = (*used + unfinished.max(1)).min(*grant);
@@ -1396,8 +1653,14 @@ impl Sim {
         self.now = later;
         let lately = later.saturating_sub(PATIENCE);
         for (worker, process) in &self.processes {
-            for Run { call, hangs, obeys, .. } in process.lanes.iter().filter(|_| process.state != State::Dead) {
+            for Run { call, hangs, obeys, started, .. } in process.lanes.iter().filter(|_| process.state != State::Dead)
+            {
                 let hard = self.calls[call].hard_since;
+                let config = &self.calls[call].plan.config;
+                let most =
+                    config.timeout.map(|timeout| timeout + (timeout / 16).max(1_000) + self.config.grace + 2_000);
+                let late = most.is_some_and(|most| started + most < later);
+                assert!(!late || process.hostile, "worker {worker} outlives a time-out");
                 let overdue = hard.is_some_and(|since| since + self.config.grace + PATIENCE < later);
                 assert!(!(overdue && *hangs && !*obeys), "worker {worker} outlives a hard cancel");
             }
@@ -1449,9 +1712,15 @@ impl Sim {
         assert!(self.spawns <= most, "{} workers started, where {most} are plenty", self.spawns);
     }
 
-    fn check_end(&self) {
+    fn check_end(&mut self) {
         assert!(self.calls.len() == self.plans.len() && self.calls.values().all(|call| call.finished));
-        assert!(self.engine.poll_timeout().is_none());
+        // One look more may be due: it finds nothing.
+        let due = self.engine.poll_timeout();
+        assert_eq!(due, self.engine.next_look);
+        if let Some(due) = due {
+            self.engine.handle_timeout(|_, _, _| panic!("there is no worker"), due);
+            assert!(self.engine.poll_timeout().is_none() && self.engine.poll_action().is_none());
+        }
     }
 
     // ── Odds and ends ──
@@ -1555,6 +1824,16 @@ impl Plan {
             window,
             max_bytes: random.pick(&[1, 100, 2_000, 1 << 26]),
             chunk: random.chance(40).then(|| random.between(1..=50) as u32),
+            retry: Retry {
+                retries: random.pick(&[0, 0, 1, 2, u32::MAX]),
+                initial: random.pick(&[0, 100, 10_000]),
+                factor: random.pick(&[1.0, 2.0]),
+                max: random.pick(&[150, 50_000]),
+                jitter: random.pick(&[0.0, 0.5, 1.0]),
+                asks: random.chance(40),
+            },
+            crash_retries: random.pick(&[0, 0, 1, 3]),
+            timeout: random.chance(30).then(|| random.pick(&[1, 2_000, 20_000, 300_000])),
         };
         let items = match random.below(20) {
             0 => 0,
@@ -1578,9 +1857,20 @@ impl Plan {
             source_micros: random.pick(&[0, 0, 5, 300]),
             consumer,
             cancel,
-            hangs: cancel.is_some() && random.chance(40),
+            hangs: (cancel.is_some() || config.timeout.is_some()) && random.chance(40),
         }
     }
+}
+
+/// The shortest time before a retry, where so many tries have failed.
+#[allow(clippy::cast_precision_loss, clippy::cast_possible_wrap, clippy::cast_sign_loss)] // small numbers
+fn least_delay(retry: &Retry, errors: u32) -> Micros {
+    let whole = (retry.initial as f64 * retry.factor.powi(errors as i32 - 1)).min(retry.max as f64);
+    (whole * (1.0 - retry.jitter)) as Micros
+}
+
+fn process_is_hostile(processes: &BTreeMap<WorkerId, Process>, worker: WorkerId) -> bool {
+    processes[&worker].hostile
 }
 
 /// As in `crates/channel/src/claim.rs`.

@@ -6,11 +6,20 @@
 use super::*;
 use proptest::prelude::*;
 
-const CALL: CallConfig =
-    CallConfig { ordered: true, stop_on_error: true, concurrency: 8, window: None, max_bytes: 1 << 26, chunk: None };
+const CALL: CallConfig = CallConfig {
+    ordered: true,
+    stop_on_error: true,
+    concurrency: 8,
+    window: None,
+    max_bytes: 1 << 26,
+    chunk: None,
+    retry: Retry { retries: 0, initial: 0, factor: 1.0, max: 0, jitter: 0.0, asks: false },
+    crash_retries: 0,
+    timeout: None,
+};
 
 fn pool(size: u32) -> Engine {
-    Engine::new(PoolConfig { size, lanes: 1, grace: 1_000 })
+    Engine::new(PoolConfig { size, lanes: 1, grace: 1_000, seed: 0 })
 }
 
 /// What the engine asks for, but for spawns, which are answered at once.
@@ -35,13 +44,13 @@ fn dispatches(engine: &mut Engine) -> Vec<(WorkerId, u8, ChunkId)> {
 }
 
 fn end(engine: &mut Engine, worker: WorkerId, cell: u8, status: Status, now: Micros) {
-    engine.handle_outcome(worker, cell, 0, status, 1).unwrap();
+    engine.handle_outcome(worker, cell, 0, status, 1, now).unwrap();
     engine.handle_chunk_done(worker, cell, 1, now).unwrap();
 }
 
 fn end_part(engine: &mut Engine, worker: WorkerId, cell: u8, items: u32, now: Micros) {
     for item in 0..items {
-        engine.handle_outcome(worker, cell, item, Status::Value, 1).unwrap();
+        engine.handle_outcome(worker, cell, item, Status::Value, 1, now).unwrap();
     }
     engine.handle_chunk_done(worker, cell, 1, now).unwrap();
 }
@@ -60,7 +69,7 @@ fn a_worker_that_does_not_come_past_what_was_cut_off_is_killed() {
             engine.handle_chunk_done(worker, cell, 1, 20).unwrap();
         }
         assert_eq!(engine.poll_timeout(), (!comes_past).then_some(1_010));
-        engine.handle_timeout(1_010);
+        engine.handle_timeout(|_, _, _| 0, 1_010);
         assert_eq!(actions(&mut engine).contains(&Action::Kill { worker }), !comes_past);
     }
 }
@@ -165,11 +174,11 @@ fn the_first_error_is_thrown_though_one_before_it_follows() {
     engine.handle_chunk(call, &[1], 0);
     let sent = dispatches(&mut engine);
     let [(first, first_cell, _), (second, second_cell, second_chunk)] = sent[..] else { panic!("{sent:?}") };
-    engine.handle_outcome(second, second_cell, 0, Status::Error, 1).unwrap();
+    engine.handle_outcome(second, second_cell, 0, Status::Error, 1, 0).unwrap();
     let told = actions(&mut engine);
     assert!(told.contains(&Action::Stopping { chunk: second_chunk, item: 0 }) && !told.iter().any(is_delivery));
     // The raised signal makes an error of the item before it.
-    assert_eq!(engine.handle_outcome(first, first_cell, 0, Status::Error, 1), Ok(None));
+    assert_eq!(engine.handle_outcome(first, first_cell, 0, Status::Error, 1, 0), Ok(Kept::Nothing));
     assert_eq!(actions(&mut engine), [Action::Deliver { chunk: second_chunk, item: 0 }]);
 }
 
@@ -211,7 +220,7 @@ fn nothing_waits_long_behind_one_slow_item() {
     // Worker 1 is at work all the time, never idle.
     end(&mut engine, 1, sent.iter().find(|(worker, ..)| *worker == 1).unwrap().1, Status::Value, due - 1);
     engine.handle_chunk(call, &[1], due - 1);
-    engine.handle_timeout(due);
+    engine.handle_timeout(|_, _, _| 0, due);
     let told = actions(&mut engine);
     assert!(told.contains(&Action::TakeBack { worker: 0, cell: behind, items: 1, most: 1 }), "{told:?}");
     let busy = engine.workers[&1].dispatches().map(|part| part.cell).collect::<Vec<_>>();
@@ -277,13 +286,13 @@ fn a_hard_cancel_kills_at_its_own_time_and_only_for_its_own_items() {
     assert_eq!(engine.poll_timeout(), Some(1_000));
     end(&mut engine, ends, cell, Status::Value, 500);
     assert_eq!(engine.poll_timeout(), None);
-    engine.handle_timeout(2_000);
+    engine.handle_timeout(|_, _, _| 0, 2_000);
     assert!(!actions(&mut engine).iter().any(|action| matches!(action, Action::Kill { .. })));
 }
 
 /// Two calls share workers with two lanes each; the first has a lane of two of them at most.
 fn shared_workers(size: u32) -> (Engine, [CallId; 2], Vec<(WorkerId, Sent)>) {
-    let mut engine = Engine::new(PoolConfig { size, lanes: 2, grace: 1_000 });
+    let mut engine = Engine::new(PoolConfig { size, lanes: 2, grace: 1_000, seed: 0 });
     let config = CallConfig { ordered: false, stop_on_error: false, chunk: Some(1), ..CALL };
     let calls = [engine.handle_open(CallConfig { concurrency: 2, ..config }), engine.handle_open(config)];
     engine.handle_warm_up(size);
@@ -352,7 +361,7 @@ fn where_no_worker_can_be_started_one_is_emptied_for_an_item_that_has_to_be_alon
 
 #[test]
 fn lanes_that_are_given_back_are_given_again() {
-    let mut engine = Engine::new(PoolConfig { size: 2, lanes: 4, grace: 1_000 });
+    let mut engine = Engine::new(PoolConfig { size: 2, lanes: 4, grace: 1_000, seed: 0 });
     let call = engine.handle_open(CallConfig { ordered: false, concurrency: 5, chunk: Some(1), ..CALL });
     engine.handle_warm_up(2);
     for now in 0..10 {
@@ -372,7 +381,7 @@ fn lanes_that_are_given_back_are_given_again() {
 
 #[test]
 fn parts_go_to_the_worker_with_the_most_free_lanes() {
-    let mut engine = Engine::new(PoolConfig { size: 3, lanes: 4, grace: 1_000 });
+    let mut engine = Engine::new(PoolConfig { size: 3, lanes: 4, grace: 1_000, seed: 0 });
     let call = engine.handle_open(CallConfig { ordered: false, concurrency: 12, chunk: Some(1), ..CALL });
     engine.handle_warm_up(3);
     actions(&mut engine);
@@ -386,7 +395,7 @@ fn parts_go_to_the_worker_with_the_most_free_lanes() {
 
 #[test]
 fn a_new_worker_is_started_though_there_is_a_lane_beside_others() {
-    let mut engine = Engine::new(PoolConfig { size: 2, lanes: 4, grace: 1_000 });
+    let mut engine = Engine::new(PoolConfig { size: 2, lanes: 4, grace: 1_000, seed: 0 });
     let call = engine.handle_open(CallConfig { ordered: false, concurrency: 8, chunk: Some(1), ..CALL });
     for spawned in [[true, false], [false, true], [false, false]] {
         engine.handle_chunk(call, &[1], 0);
@@ -405,7 +414,7 @@ fn a_new_worker_is_started_though_there_is_a_lane_beside_others() {
 
 #[test]
 fn one_slow_item_beside_others_that_move_on_blocks_nothing() {
-    let mut engine = Engine::new(PoolConfig { size: 2, lanes: 2, grace: 1_000 });
+    let mut engine = Engine::new(PoolConfig { size: 2, lanes: 2, grace: 1_000, seed: 0 });
     let call = engine.handle_open(CallConfig { ordered: false, concurrency: 4, chunk: Some(1), ..CALL });
     engine.handle_warm_up(2);
     actions(&mut engine);
@@ -482,7 +491,7 @@ proptest! {
         concurrency in any::<u32>(),
         lanes in 1..5u32,
     ) {
-        let mut engine = Engine::new(PoolConfig { size: 3, lanes, grace: 1_000 });
+        let mut engine = Engine::new(PoolConfig { size: 3, lanes, grace: 1_000, seed: 0 });
         for _ in 0..3 {
             engine.handle_open(CallConfig { ordered, stop_on_error, concurrency, ..CALL });
         }
@@ -501,7 +510,7 @@ proptest! {
                 }
                 Input::Outcome(worker, cell, item, bytes) => {
                     let status = if bytes % 5 == 0 { Status::Error } else { Status::Value };
-                    let _ = engine.handle_outcome(worker, cell, item, status, bytes);
+                    let _ = engine.handle_outcome(worker, cell, item, status, bytes, now);
                 }
                 Input::ChunkDone(worker, cell, micros) => {
                     let _ = engine.handle_chunk_done(worker, cell, micros, now);
@@ -510,7 +519,7 @@ proptest! {
                 Input::Exit(worker, claimed) => engine.handle_exit(worker, |_, _| claimed, now),
                 Input::Time(micros) => {
                     now += u64::from(micros);
-                    engine.handle_timeout(now);
+                    engine.handle_timeout(|_, _, _| 0, now);
                 }
                 Input::Close => engine.handle_close(),
                 Input::Heard => engine.handle_heard(now),

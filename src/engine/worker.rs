@@ -4,7 +4,10 @@
 //! counts as running until we have heard of its end, and the parts that were sent first have the first choice.
 
 use super::{CELLS, CallId, ChunkId, Micros, Sent, Violation, call::Part};
-use std::{collections::VecDeque, ops::Range};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    ops::Range,
+};
 
 /// A part that a worker holds. Its items are numbered from `start` in the chunk, from 0 in the cell.
 #[derive(Debug)]
@@ -34,6 +37,40 @@ pub(super) struct Dispatch {
     pub grace: Option<Micros>,
     /// `TakeBack`s that are not answered.
     asked: u32,
+    /// Of a call with a time-out.
+    timing: Option<Box<Timing>>,
+}
+
+/// How long the items of a part have run; they are numbered as in the cell.
+#[derive(Debug)]
+struct Timing {
+    timeout: Micros,
+    /// When each item was first seen to be claimed, from the first to the last one that was.
+    seen: Vec<Micros>,
+    /// The items before it have ended.
+    open: u32,
+    /// Those that ran for too long and have not ended, and when their worker is killed for it.
+    cut_off: BTreeMap<u32, Micros>,
+}
+
+/// An item that has run for too long; `index` is its number in the cell.
+pub(super) struct Cut {
+    pub cell: u8,
+    pub index: u32,
+    pub chunk: ChunkId,
+    pub item: u32,
+    pub attempt: u32,
+}
+
+/// An item that has ended in a worker.
+pub(super) struct Ended {
+    pub chunk: ChunkId,
+    pub item: u32,
+    pub attempt: u32,
+    /// It is the first that the worker has finished.
+    pub first: bool,
+    /// It was cut off before, and how it has ended is of no interest.
+    pub cut_off: bool,
 }
 
 impl Dispatch {
@@ -53,7 +90,40 @@ impl Dispatch {
     /// worker says now.
     pub fn first_unclaimed(&self, claimed: u32) -> u32 {
         let ended = self.ended[..self.items() as usize].iter().rposition(|ended| *ended).map_or(0, |at| at as u32 + 1);
-        self.start + claimed.clamp(ended, self.items())
+        let cut_off =
+            self.timing.as_ref().and_then(|timing| timing.cut_off.last_key_value()).map_or(0, |(at, _)| at + 1);
+        self.start + claimed.clamp(ended.max(cut_off), self.items())
+    }
+
+    pub fn is_cut_off(&self, item: u32) -> bool {
+        self.timing.as_ref().is_some_and(|timing| timing.cut_off.contains_key(&(item - self.start)))
+    }
+
+    /// Notes how many of its items are claimed by now; hands over those that have run for too long, and returns when to
+    /// look again.
+    pub fn look(&mut self, claimed: u32, every: Micros, now: Micros, mut overdue: impl FnMut(Cut)) -> Option<Micros> {
+        let items = self.items();
+        let timing = self.timing.as_mut()?;
+        // One that lies may have claimed what was taken back since.
+        let seen = (claimed as usize).max(timing.seen.len()).min(items as usize);
+        timing.seen.resize(seen, now);
+        while (timing.open as usize) < seen && self.ended[timing.open as usize] {
+            timing.open += 1;
+        }
+        let mut next = (timing.seen.len() < items as usize).then(|| now.saturating_add(every));
+        for index in timing.open..seen as u32 {
+            if self.ended[index as usize] || timing.cut_off.contains_key(&index) {
+                continue;
+            }
+            let due = timing.seen[index as usize].saturating_add(timing.timeout);
+            if due <= now {
+                let (cell, chunk, item, attempt) = (self.cell, self.chunk, self.start + index, self.attempt);
+                overdue(Cut { cell, index, chunk, item, attempt });
+            } else {
+                next = next.into_iter().chain([due]).min();
+            }
+        }
+        next
     }
 }
 
@@ -96,6 +166,8 @@ pub(super) struct Worker {
     finished_any: bool,
     /// When a part of it last ended, or began at once.
     moved: Micros,
+    /// How many items it runs that have run for too long.
+    cut_off: u32,
 }
 
 impl Worker {
@@ -109,6 +181,7 @@ impl Worker {
             calls: Vec::new(),
             finished_any: false,
             moved: 0,
+            cut_off: 0,
         }
     }
 
@@ -262,11 +335,39 @@ impl Worker {
     pub fn runs_item(&self, chunk: ChunkId, item: u32) -> bool {
         self.dispatches()
             .filter(|part| part.chunk == chunk && (part.start..part.end).contains(&item))
-            .any(|part| !part.ended[(item - part.start) as usize])
+            .any(|part| !part.ended[(item - part.start) as usize] && !part.is_cut_off(item))
     }
 
-    /// Takes a part, of whose call it may run so many items at once.
-    pub fn push(&mut self, part: Part, lanes: u32, now: Micros) -> Sent {
+    /// Parts of calls with a time-out of which something may run.
+    pub fn timed(&mut self) -> impl Iterator<Item = &mut Dispatch> {
+        self.dispatches.iter_mut().filter(|part| part.timing.is_some() && !part.void && part.has_unfinished())
+    }
+
+    /// The item has run for too long: if it does not end until then, the worker is killed.
+    pub fn cut_off(&mut self, cell: u8, index: u32, kill_at: Micros) {
+        let timing = self.dispatch_mut(cell).and_then(|part| part.timing.as_mut());
+        if let Some(timing) = timing
+            && timing.cut_off.insert(index, kill_at).is_none()
+        {
+            self.cut_off += 1;
+        }
+    }
+
+    pub fn has_cut_off(&self) -> bool {
+        self.cut_off > 0
+    }
+
+    /// Until when items that were cut off may still run.
+    pub fn cut_off_until(&self) -> Option<Micros> {
+        if self.cut_off == 0 {
+            return None;
+        }
+        let timings = self.dispatches.iter().filter_map(|part| part.timing.as_ref());
+        timings.flat_map(|timing| timing.cut_off.values().copied()).min()
+    }
+
+    /// Takes a part, of whose call it may run so many items at once, each for so long.
+    pub fn push(&mut self, part: Part, lanes: u32, timeout: Option<Micros>, now: Micros) -> Sent {
         if self.lanes > 1 && self.free_lanes() > 0 {
             self.moved = now;
         }
@@ -296,19 +397,23 @@ impl Worker {
             void: false,
             grace: None,
             asked: 0,
+            timing: timeout
+                .map(|timeout| Box::new(Timing { timeout, seen: Vec::new(), open: 0, cut_off: BTreeMap::new() })),
         });
         Sent { cell, chunk, start, end, lanes, attempt }
     }
 
-    /// Returns which item it is, and whether it is the first that the worker has finished.
-    pub fn finish_item(&mut self, cell: u8, item: u32) -> Result<(ChunkId, u32, bool), Violation> {
+    /// The item in this cell has ended.
+    pub fn finish_item(&mut self, cell: u8, item: u32) -> Result<Ended, Violation> {
         let part = self.dispatch_mut(cell).ok_or(Violation)?;
         if item >= part.items() || std::mem::replace(&mut part.ended[item as usize], true) {
             return Err(Violation);
         }
         part.finished += 1;
-        let (chunk, item) = (part.chunk, part.start + item);
-        Ok((chunk, item, !std::mem::replace(&mut self.finished_any, true)))
+        let cut_off = part.timing.as_mut().is_some_and(|timing| timing.cut_off.remove(&item).is_some());
+        let (chunk, item, attempt) = (part.chunk, part.start + item, part.attempt);
+        self.cut_off -= u32::from(cut_off);
+        Ok(Ended { chunk, item, attempt, first: !std::mem::replace(&mut self.finished_any, true), cut_off })
     }
 
     /// The part in this cell is over. Returns `None` where its call has not known of it any more.

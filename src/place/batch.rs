@@ -20,13 +20,15 @@
 //! | 9 start failed | one entry |
 //! | 10 written | worker, stream (1 stdout, 2 stderr), bytes in rows |
 //! | 11 exited | one entry |
+//! | 12 again | call, chunk, item of it, attempt, whether JavaScript is asked, one entry: a try that failed |
+//! | 13 tried | call, low and high half of the index, attempt: which try the error is of that comes |
 //!
 //! An entry: low half of the index; status and, from bit 8 on, the high half; worker; bytes of row; bytes of text.
 //! The row of a lost item, a failed start or an exit is not a value: u32 length, JSON (see [`super::Exit`]), then the value that
 //! the worker gave as the cause, or nothing.
 
 use super::{ItemSize, output::Written};
-use crate::engine::{CallId, Status, WorkerId};
+use crate::engine::{CallId, ChunkId, Status, WorkerId};
 use tokio::sync::OwnedSemaphorePermit;
 
 const OUTCOMES: u32 = 1;
@@ -40,6 +42,8 @@ const CLOSED: u32 = 8;
 const START_FAILED: u32 = 9;
 const WRITTEN: u32 = 10;
 const EXITED: u32 = 11;
+const AGAIN: u32 = 12;
+const TRIED: u32 = 13;
 
 /// Bytes of the three lengths.
 const HEADER_BYTES: usize = 12;
@@ -100,6 +104,17 @@ impl Batch {
     pub fn start_failed(&mut self, head: Head, row: &[u8]) {
         self.section([START_FAILED]);
         self.entry(head, row, &[]);
+    }
+
+    /// A try that failed, and after which there is, or may be, another.
+    #[allow(clippy::too_many_arguments)] // they are the section
+    pub fn again(&mut self, chunk: ChunkId, item: u32, attempt: u32, asks: bool, head: Head, row: &[u8], text: &[u8]) {
+        self.section([AGAIN, chunk.call, chunk.sequence, item, attempt, u32::from(asks)]);
+        self.entry(head, row, text);
+    }
+
+    pub fn tried(&mut self, call: CallId, index: u64, attempt: u32) {
+        self.section([TRIED, call, index as u32, (index >> 32) as u32, attempt]);
     }
 
     pub fn finished(&mut self, call: CallId) {
@@ -170,9 +185,10 @@ impl Batch {
     fn entry(&mut self, head: Head, row: &[u8], text: &[u8]) {
         let status = match head.status {
             Status::Value => 0,
-            Status::Error => 1,
+            Status::Error | Status::Rejected => 1,
             Status::Skipped => 2,
             Status::Lost => 3,
+            Status::TimedOut => 4,
         };
         let high = (head.index >> 32) as u32;
         self.push([head.index as u32, status | high << 8, head.worker, head.size.row, head.size.text]);

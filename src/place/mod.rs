@@ -107,6 +107,10 @@ pub trait Place: Send {
     /// Takes up to `most` of the `items` in the cell back, if they are unclaimed; returns how many the worker keeps.
     fn take_back(&mut self, worker: WorkerId, cell: u8, items: u32, most: u32) -> Option<u32>;
     fn abort(&mut self, worker: WorkerId, call: CallId);
+    /// Raises the signal of one item of the part in a cell: it has run for too long.
+    fn abort_item(&mut self, worker: WorkerId, cell: u8, item: u32);
+    /// How many of the `items` in the cell are claimed.
+    fn claimed(&self, worker: WorkerId, cell: u8, items: u32) -> u32;
     fn forget(&mut self, worker: WorkerId, call: CallId);
     fn kill(&mut self, worker: WorkerId);
     fn retire(&mut self, worker: WorkerId);

@@ -103,6 +103,13 @@ impl Place for Threads {
     /// Operations are short and know no signal; what is not claimed comes back anyway.
     fn abort(&mut self, _: WorkerId, _: CallId) {}
 
+    fn abort_item(&mut self, _: WorkerId, _: u8, _: u32) {}
+
+    fn claimed(&self, worker: WorkerId, cell: u8, items: u32) -> u32 {
+        let cell = self.workers.get(&worker).and_then(|worker| worker.cells.get(usize::from(cell)));
+        cell.map_or(0, |cell| claim::claimed(cell, items))
+    }
+
     fn forget(&mut self, _: WorkerId, _: CallId) {}
 
     /// A thread cannot be killed: its operation ends by itself, and then the worker is gone.
@@ -184,7 +191,7 @@ fn run_chunk(chunk: &Chunk, shared: &Shared) {
     while let Some(item) = claim::claim(&chunk.claims) {
         let row = &chunk.rows[ends[item as usize]..ends[item as usize + 1]];
         let Some((&ITEM, bytes)) = row.split_first() else {
-            let (status, row, text) = (Status::Error, Vec::new(), Vec::new());
+            let (status, row, text) = (Status::Rejected, Vec::new(), Vec::new());
             answers.push(Answer::Outcome { worker: chunk.worker, cell: chunk.cell, item, status, row, text });
             continue;
         };

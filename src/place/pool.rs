@@ -8,7 +8,7 @@ use super::{
     watch::Watch,
 };
 use crate::engine::{
-    Action, CallConfig, CallId, Cancel, ChunkId, Credit, Engine, Micros, PoolConfig, Sent, Status, WorkerId,
+    Action, CallConfig, CallId, Cancel, ChunkId, Credit, Engine, Kept, Micros, PoolConfig, Sent, Status, WorkerId,
 };
 use millrace_channel::doorbell::Doorbell;
 use std::{
@@ -182,9 +182,18 @@ impl Core {
         self.engine.handle_warm_up(workers);
     }
 
-    pub fn time_passed(&mut self) {
+    /// What the consumer said of a try that it was asked about: whether there is another.
+    pub fn verdict(&mut self, chunk: ChunkId, item: u32, attempt: u32, again: bool) {
         let now = self.now();
-        self.engine.handle_timeout(now);
+        self.engine.handle_verdict(chunk, item, attempt, again, now);
+    }
+
+    pub fn time_passed(&mut self) {
+        // What has ended before its time was over must not be cut off, whoever was too busy to read it.
+        self.pump();
+        let now = self.now();
+        let place = &self.place;
+        self.engine.handle_timeout(|worker, cell, items| place.claimed(worker, cell, items), now);
         if self.kill_all_at.is_some_and(|at| at <= now) {
             self.kill_all_at = None;
             self.abandon();
@@ -292,6 +301,13 @@ impl Core {
         }
     }
 
+    /// Keeps an outcome that no worker has written.
+    fn note(&mut self, (chunk, item): (ChunkId, u32), worker: WorkerId, status: Status, row: &[u8]) {
+        let size = ItemSize { row: row.len() as u32, text: 0 };
+        let outcome = Outcome { cell: 0, item, status, size };
+        self.store.put((chunk, item), worker, outcome, |rows, _| rows.extend_from_slice(row));
+    }
+
     /// Does what the engine asks for; returns what it asks for next.
     fn perform(&mut self, action: Action) -> Option<Action> {
         match action {
@@ -313,14 +329,29 @@ impl Core {
                 }
             }
             Action::Abort { worker, call } => self.place.abort(worker, call),
+            Action::AbortItem { worker, cell, item } => self.place.abort_item(worker, cell, item),
             Action::Forget { worker, call } => self.place.forget(worker, call),
             Action::Kill { worker } => self.place.kill(worker),
             Action::Retire { worker } => self.place.retire(worker),
             Action::Lost { worker, chunk, item, attempt } => {
                 let row = self.exits.get(&worker).map(|exit| exit_row(exit, attempt)).unwrap_or_default();
-                let size = ItemSize { row: row.len() as u32, text: 0 };
-                let outcome = Outcome { cell: 0, item, status: Status::Lost, size };
-                self.store.put((chunk, item), worker, outcome, |rows, _| rows.extend_from_slice(&row));
+                self.note((chunk, item), worker, Status::Lost, &row);
+            }
+            Action::TimedOut { worker, chunk, item } => self.note((chunk, item), worker, Status::TimedOut, &[]),
+            // JavaScript has its error.
+            Action::Refused { chunk, item } => self.note((chunk, item), NOBODY, Status::Rejected, &[]),
+            Action::Again { worker, chunk, item, attempt, status, asks } => {
+                let exit = self.exits.get(&worker).filter(|_| status == Status::Lost);
+                let row = exit.map(|exit| exit_row(exit, attempt)).unwrap_or_default();
+                if let Some(index) = self.store.chunk(chunk).map(|chunk| chunk.index(item)) {
+                    let head = Head { index, status, worker, size: ItemSize { row: row.len() as u32, text: 0 } };
+                    self.batch.again(chunk, item, attempt, asks, head, &row, &[]);
+                }
+            }
+            Action::Tried { chunk: id, item, attempt } => {
+                if let Some(chunk) = self.store.chunk(id) {
+                    self.batch.tried(id.call, chunk.index(item), attempt);
+                }
             }
             Action::Deliver { chunk, item } => return self.deliver(chunk, item),
             Action::Stopping { chunk: id, item } => {
@@ -342,6 +373,9 @@ impl Core {
         self.engine.poll_action()
     }
 }
+
+/// In the place of a worker, where an outcome comes from none.
+const NOBODY: WorkerId = WorkerId::MAX;
 
 fn entry(chunk: &Chunk, item: u32) -> Option<(Head, &[u8], &[u8])> {
     let (entry, row, text) = chunk.entry(item)?;
@@ -394,9 +428,18 @@ impl Events for Heard<'_> {
         outcome: Outcome,
         take: &mut dyn FnMut(&mut Vec<u8>, &mut Vec<u8>),
     ) -> bool {
-        match self.engine.handle_outcome(worker, outcome.cell, outcome.item, outcome.status, outcome.size.total()) {
-            Ok(Some(place)) => self.store.put(place, worker, outcome, take),
-            Ok(None) => {}
+        let Outcome { cell, item, status, size } = outcome;
+        match self.engine.handle_outcome(worker, cell, item, status, size.total(), self.now) {
+            Ok(Kept::Outcome { chunk, item }) => self.store.put((chunk, item), worker, outcome, take),
+            Ok(Kept::Try { chunk, item, attempt, asks }) => {
+                if let Some(index) = self.store.chunk(chunk).map(|chunk| chunk.index(item)) {
+                    let (mut row, mut text) = (Vec::new(), Vec::new());
+                    take(&mut row, &mut text);
+                    let head = Head { index, status, worker, size };
+                    self.batch.again(chunk, item, attempt, asks, head, &row, &text);
+                }
+            }
+            Ok(Kept::Nothing) => {}
             Err(_) => return false,
         }
         true
@@ -447,6 +490,10 @@ mod tests {
             None
         }
         fn abort(&mut self, _: WorkerId, _: CallId) {}
+        fn abort_item(&mut self, _: WorkerId, _: u8, _: u32) {}
+        fn claimed(&self, _: WorkerId, _: u8, _: u32) -> u32 {
+            0
+        }
         fn forget(&mut self, _: WorkerId, _: CallId) {}
         fn kill(&mut self, _: WorkerId) {}
         fn retire(&mut self, _: WorkerId) {}
@@ -461,7 +508,8 @@ mod tests {
     fn a_place_that_never_rests_keeps_nobody_waiting_and_is_looked_at_again() {
         let watch = Arc::new(Watch::new().unwrap());
         let pool =
-            Pool::new(PoolConfig { size: 1, lanes: 1, grace: 0 }, Arc::clone(&watch), |_| Box::new(Restless)).unwrap();
+            Pool::new(PoolConfig { size: 1, lanes: 1, grace: 0, seed: 0 }, Arc::clone(&watch), |_| Box::new(Restless))
+                .unwrap();
         for _ in 0..3 {
             pool.with(Core::pump);
             let mut bells = libc::pollfd { fd: watch.as_raw_fd(), events: libc::POLLIN, revents: 0 };

@@ -34,6 +34,7 @@ mod frame {
     pub const ABORT: u32 = 4;
     pub const FORGET: u32 = 5;
     pub const RETIRE: u32 = 6;
+    pub const ABORT_ITEM: u32 = 7;
 }
 
 struct Worker {
@@ -193,6 +194,14 @@ impl Place for Processes {
 
     fn abort(&mut self, worker: WorkerId, call: CallId) {
         self.control(worker, &[frame::ABORT, call]);
+    }
+
+    fn abort_item(&mut self, worker: WorkerId, cell: u8, item: u32) {
+        self.control(worker, &[frame::ABORT_ITEM, u32::from(cell), item]);
+    }
+
+    fn claimed(&self, worker: WorkerId, cell: u8, items: u32) -> u32 {
+        self.workers.get(&worker).map_or(0, |worker| worker.end.claimed(cell, items))
     }
 
     fn forget(&mut self, worker: WorkerId, call: CallId) {
@@ -380,6 +389,7 @@ fn outcome_of(record: &Record) -> Option<Outcome> {
         0 => Status::Value,
         1 => Status::Error,
         2 => Status::Skipped,
+        3 => Status::Rejected,
         _ => return None,
     };
     let (row, text) = record.sizes();
