@@ -131,9 +131,12 @@ impl Call {
         survives
     }
 
-    /// How often claims are looked at.
+    /// How often its workers are looked at, at least: for what runs too long, and for tries that have failed, which must
+    /// not wait for an owner who is busy with something else.
     pub fn look_every(&self) -> Option<Micros> {
-        self.config.timeout.map(|timeout| (timeout / LOOKS_PER_TIMEOUT).max(MIN_LOOK))
+        let timeout = self.config.timeout.map(|timeout| (timeout / LOOKS_PER_TIMEOUT).max(MIN_LOOK));
+        let retry = (self.config.retry.retries > 0 && !self.config.retry.asks).then_some(LISTEN_EVERY);
+        timeout.into_iter().chain(retry).min()
     }
 }
 
@@ -201,7 +204,7 @@ impl Engine {
         }
     }
 
-    /// A part of a call with a time-out was sent.
+    /// A part of a call was sent.
     pub(super) fn look_after(&mut self, call: CallId, now: Micros) {
         if let Some(every) = self.calls.get(&call).and_then(Call::look_every) {
             let at = now.saturating_add(every);
@@ -225,11 +228,14 @@ impl Engine {
             })
             .collect();
         for (&id, worker) in &mut self.workers {
-            for part in worker.timed() {
+            for part in worker.unfinished_parts() {
                 let Some(every) = self.calls.get(&part.chunk.call).and_then(Call::look_every) else { continue };
-                let seen = if unsent.contains(&(id, part.cell)) { 0 } else { claimed(id, part.cell, part.items()) };
-                let at = part.look(seen, every, now, |cut| overdue.push((id, cut)));
-                next = next.into_iter().chain(at).min();
+                if part.is_timed() {
+                    let seen = if unsent.contains(&(id, part.cell)) { 0 } else { claimed(id, part.cell, part.items()) };
+                    let at = part.look(seen, now, |cut| overdue.push((id, cut)));
+                    next = next.into_iter().chain(at).min();
+                }
+                next = next.into_iter().chain([now.saturating_add(every)]).min();
             }
         }
         self.next_look = next;
@@ -285,6 +291,8 @@ fn next_random(state: &mut u64) -> u64 {
 /// Claims are looked at so often within a time-out, but no more often than once in `MIN_LOOK`.
 const LOOKS_PER_TIMEOUT: Micros = 16;
 const MIN_LOOK: Micros = 1_000;
+/// A look costs some microseconds, so this is no thousandth of a core.
+const LISTEN_EVERY: Micros = 10_000;
 
 #[cfg(test)]
 mod tests {

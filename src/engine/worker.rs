@@ -95,13 +95,17 @@ impl Dispatch {
         self.start + claimed.clamp(ended.max(cut_off), self.items())
     }
 
+    pub fn is_timed(&self) -> bool {
+        self.timing.is_some()
+    }
+
     pub fn is_cut_off(&self, item: u32) -> bool {
         self.timing.as_ref().is_some_and(|timing| timing.cut_off.contains_key(&(item - self.start)))
     }
 
-    /// Notes how many of its items are claimed by now; hands over those that have run for too long, and returns when to
-    /// look again.
-    pub fn look(&mut self, claimed: u32, every: Micros, now: Micros, mut overdue: impl FnMut(Cut)) -> Option<Micros> {
+    /// Notes how many of its items are claimed by now; hands over those that have run for too long, and returns when
+    /// the next one has.
+    pub fn look(&mut self, claimed: u32, now: Micros, mut overdue: impl FnMut(Cut)) -> Option<Micros> {
         let items = self.items();
         let timing = self.timing.as_mut()?;
         // One that lies may have claimed what was taken back since.
@@ -110,7 +114,7 @@ impl Dispatch {
         while (timing.open as usize) < seen && self.ended[timing.open as usize] {
             timing.open += 1;
         }
-        let mut next = (timing.seen.len() < items as usize).then(|| now.saturating_add(every));
+        let mut next = None::<Micros>;
         for index in timing.open..seen as u32 {
             if self.ended[index as usize] || timing.cut_off.contains_key(&index) {
                 continue;
@@ -338,9 +342,9 @@ impl Worker {
             .any(|part| !part.ended[(item - part.start) as usize] && !part.is_cut_off(item))
     }
 
-    /// Parts of calls with a time-out of which something may run.
-    pub fn timed(&mut self) -> impl Iterator<Item = &mut Dispatch> {
-        self.dispatches.iter_mut().filter(|part| part.timing.is_some() && !part.void && part.has_unfinished())
+    /// Parts of which something runs, or is to run.
+    pub fn unfinished_parts(&mut self) -> impl Iterator<Item = &mut Dispatch> {
+        self.dispatches.iter_mut().filter(|part| !part.void && part.has_unfinished())
     }
 
     /// The item has run for too long: if it does not end until then, the worker is killed.
