@@ -122,16 +122,23 @@ export type Mapper<Item, Result> = ((item: Item, context: Context) => Result) | 
 export interface Context {
   /** Position of the item in its source, from 0. */
   readonly index: number
-  /** Which try at this item it is, from 1: an item whose process ended by no fault of its own runs again. */
+  /**
+   * Which try at this item it is, from 1. All of them count: retries, and also those of an item whose process ended by
+   * no fault of its own.
+   */
   readonly attempt: number
-  /** Raised when the results of this call are no longer wanted: after `break`, an abort, or an error of another item. */
+  /**
+   * Raised when the results of this call are no longer wanted: after `break`, an abort, or an error of another item. With
+   * a `timeout`, each try has a signal of its own, which is raised with a {@link TaskTimeoutError} when its time is over,
+   * too.
+   */
   readonly signal: AbortSignal
   /** The same as the export {@link skip}: `return context.skip` yields nothing for this item. */
   readonly skip: Skip
 }
 
 /** Options of {@link parallelMap}. Unknown names are a `TypeError`. */
-export interface ParallelMapOptions<AsSettled extends boolean = boolean> {
+export interface ParallelMapOptions<AsSettled extends boolean = boolean> extends TryOptions {
   /**
    * How many items run at once, at most. A positive integer, or `Infinity`.
    * @default 16 for a function; the capacity of a pool (`size` × `concurrencyPerWorker`) or native operation (more than
@@ -175,10 +182,93 @@ export interface ParallelMapOptions<AsSettled extends boolean = boolean> {
   stopOnError?: boolean | undefined
   /**
    * Yield how each item ended, `{ status, value, index }` or `{ status, reason, index }`, instead of its result. No error
-   * of an item ends the call then.
+   * of an item ends the call then. {@link failureOf} takes the outcomes that are rejected, too.
    * @default false
    */
   settled?: AsSettled | undefined
+}
+
+/**
+ * How often an item is tried, and how long: the same wherever it runs. Only an item whose mapper began is tried again,
+ * not one that was a rejected promise or that cannot be copied. While it waits for its next try, it keeps its place in
+ * the order and its share of the window, but no slot: others run meanwhile. Whatever ends the call drops what waits.
+ */
+export interface TryOptions {
+  /**
+   * How often an item that failed is tried again, by itself; the last error arrives, as it was thrown
+   * ({@link failureOf} has the earlier ones). Time-outs count, crashes do not: see `crashRetries`. 0, a positive integer,
+   * or `Infinity`.
+   *
+   * A `flatMap()` with `retries` or a `timeout` iterates what a function returned to its end before it yields of it, as
+   * worker processes always do.
+   * @default 0
+   */
+  retries?: number | undefined
+  /** How long a retry waits. */
+  backoff?: BackoffOptions | undefined
+  /**
+   * Whether an item that failed of this error is tried again, asked in this process as long as it has `retries` left:
+   * `retryIf(error, { index, attempt })` returns something true (or a promise of it). What it throws is the item's error.
+   * Nobody asks about crashes.
+   * @default every error
+   */
+  retryIf?: ((error: unknown, context: RetryContext) => unknown) | undefined
+  /**
+   * How often an item is tried again whose process died while it ran (and nothing else did): at once, and alone in a
+   * process. After that, {@link WorkerCrashError} is its error. An integer from 0 to 1,000. It does nothing where no
+   * process runs.
+   * @default 0
+   */
+  crashRetries?: number | undefined
+  /**
+   * How many milliseconds one try of an item may take, from its start in the worker (not from its submission): from 1 to
+   * 2,147,483,647. When they are over, the item fails with {@link TaskTimeoutError}, or is tried again if it has
+   * `retries`, and its `context.signal` is raised. A try is never cut off early; in a pool at most a sixteenth of the time
+   * (at least 1 ms) late.
+   *
+   * A worker process that has not come back from the item after `gracePeriod` more (an endless loop, say) is killed and
+   * replaced; the item's next try waits for that, and what else ran there runs again. A mapper on this event loop cannot
+   * be stopped, nor a native operation: it goes on, keeps its slot, and `finished` waits for it; an item on this event
+   * loop is tried again all the same, so a mapper should end when its signal is raised. One that blocks this event loop
+   * fails when it comes back.
+   * @default none
+   */
+  timeout?: number | undefined
+}
+
+/**
+ * How long a retry waits. Before the n-th, that are min(max, initial × factor^(n-1)) milliseconds, times a random number
+ * between 1 - jitter and 1, so that what failed together is not tried again together.
+ */
+export interface BackoffOptions {
+  /**
+   * Milliseconds, from 0 to 2,147,483,647.
+   * @default 100
+   */
+  initial?: number | undefined
+  /**
+   * From 1 to 1,000.
+   * @default 2
+   */
+  factor?: number | undefined
+  /**
+   * Milliseconds, from 0 to 2,147,483,647.
+   * @default 30000
+   */
+  max?: number | undefined
+  /**
+   * From 0 (none) to 1.
+   * @default 0.5
+   */
+  jitter?: number | undefined
+}
+
+/** What `retryIf` is told beside the error. */
+export interface RetryContext {
+  /** Position of the item in its source, from 0; 0 for `pool.run()`. */
+  readonly index: number
+  /** Which try at the item failed, from 1. */
+  readonly attempt: number
 }
 
 /**
@@ -517,6 +607,12 @@ export interface WorkerPoolOptions {
    */
   concurrencyPerWorker?: number | undefined
   /**
+   * How many milliseconds an item may go on that was cut off, by an aborted `signal`, its `timeout` or
+   * `close({ force: true })`, before its process is killed: from 0 to 2,147,483,647.
+   * @default 200
+   */
+  gracePeriod?: number | undefined
+  /**
    * The whole environment of the processes, as in `child_process.fork()`; with `inheritEnv`, variables over those.
    * Undefined values are left out.
    * @default process.env, as it is when the pool is made
@@ -648,8 +744,10 @@ export interface WorkerPool<Item = any, Result = any> extends Operation<Item, Re
   /**
    * Run one item.
    * @param options `signal`: rejects at once with its reason; the item is withdrawn, or its `context.signal` is raised.
+   *   And how often, and how long, the item is tried.
    * @throws {WorkerCrashError} ERR_WORKER_CRASHED (as a rejection): the process died while it ran the item (and no other).
    * @throws {WorkerOutOfMemoryError} ERR_WORKER_OUT_OF_MEMORY (as a rejection): it ran out of memory meanwhile.
+   * @throws {TaskTimeoutError} ERR_TASK_TIMEOUT (as a rejection): it took longer than its `timeout`.
    * @throws {WorkerStartError} ERR_WORKER_START (as a rejection): no process could get ready.
    * @throws {SerializationError} ERR_SERIALIZATION (as a rejection): the item or its result cannot be copied.
    * @throws {PoolClosedError} ERR_POOL_CLOSED (as a rejection): the pool was closed before.
@@ -738,7 +836,7 @@ export interface WorkerPoolEvents {
 }
 
 /** Options of `pool.run()`. */
-export interface RunOptions {
+export interface RunOptions extends TryOptions {
   /**
    * Withdraws the item.
    * @default none
@@ -837,6 +935,11 @@ export class SerializationError extends MillraceError {
   readonly code: 'ERR_SERIALIZATION'
 }
 
+/** An item took longer than the `timeout` of its call. */
+export class TaskTimeoutError extends MillraceError {
+  readonly code: 'ERR_TASK_TIMEOUT'
+}
+
 /** The pool was closed before the work was given to it. */
 export class PoolClosedError extends MillraceError {
   readonly code: 'ERR_POOL_CLOSED'
@@ -850,6 +953,38 @@ export class ConsumedError extends MillraceError {
 /** Something falsy was thrown, and a Node stream takes that for no error: the `cause` is what it was. */
 export class FalsyValueError extends MillraceError {
   readonly code: 'ERR_FALSY_VALUE'
+}
+
+/**
+ * What is known about the error of an item, beside the error itself, which stays as it was thrown. Of errors that are no
+ * objects nothing can be found; the outcomes of a call with `settled` can be asked instead of their reasons.
+ *
+ * @param error of an item of `parallelMap` or `pool.run()`, also an earlier one, or in `retryIf`; or a settled outcome.
+ * @returns undefined if it is none.
+ * @example
+ * ```js
+ * import { failureOf, parallelMap } from 'millrace'
+ *
+ * const flaky = async (number, { attempt }) => {
+ *   throw new Error(`attempt ${attempt} at ${number}`)
+ * }
+ * const backoff = { initial: 1 }
+ * const [outcome] = await parallelMap([5], flaky, { retries: 2, backoff, settled: true }).toArray()
+ * console.log(outcome.reason.message, failureOf(outcome).errors.length) // attempt 3 at 5 2
+ * ```
+ */
+export function failureOf(error: unknown): Failure | undefined
+
+/** What is known about the error of an item. */
+export interface Failure {
+  /** Position of the item in its source, from 0; 0 for `pool.run()`. */
+  readonly index: number
+  /** Which try at the item it was, from 1. */
+  readonly attempt: number
+  /** Number of the worker in its pool, from 0, where it ran in one. */
+  readonly worker?: number
+  /** The errors of earlier tries, oldest first: the last 100 of them. */
+  readonly errors: readonly unknown[]
 }
 
 /** What is known about a failure. */

@@ -6,10 +6,12 @@ export {
   MillraceError,
   PoolClosedError,
   SerializationError,
+  TaskTimeoutError,
   WorkerCrashError,
   WorkerOutOfMemoryError,
   WorkerStartError,
 } from './lib/errors.js'
+export { failureOf } from './lib/failure.js'
 export { native } from './lib/native.js'
 export { skip } from './lib/outcome.js'
 export { batch, parallelMap } from './lib/parallel-map.js'

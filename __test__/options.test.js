@@ -58,6 +58,7 @@ describe('parallelMap', () => {
     signal: undefined,
     stopOnError: true,
     settled: false,
+    tries: undefined,
     form: 0,
   }
 
@@ -123,12 +124,30 @@ describe('parallelMap', () => {
     preserveOrder: [null, 1, 'false'],
     stopOnError: [null, 0],
     settled: [null, 1],
+    retries: ['1', null, true, 1n],
+    backoff: [null, 100, [], { initial: '1' }, { factor: null }, { max: [] }, { jitter: true }, { min: 1 }],
+    retryIf: [null, true, {}],
+    crashRetries: ['1', null],
+    timeout: ['1s', null, {}],
   }
   const wrongValues = {
     concurrency: [0, -1, 1.5, NaN, -Infinity, 2 ** 60],
     backpressure: [0, -1, 1.5, NaN],
     maxBytes: [0, -1, 1.5, NaN, Infinity],
     chunkSize: [0, -1, 1.5, NaN, Infinity, 16_385],
+    retries: [-1, 1.5, NaN, -Infinity],
+    backoff: [
+      { initial: -1 },
+      { initial: Infinity },
+      { factor: 0.5 },
+      { factor: 1_001 },
+      { factor: NaN },
+      { max: 2 ** 31 },
+      { jitter: -0.1 },
+      { jitter: 1.1 },
+    ],
+    crashRetries: [-1, 0.5, 1_001, Infinity],
+    timeout: [0, 0.5, -1, NaN, Infinity, 2 ** 31],
   }
   for (const kind of ['function', 'pool']) {
     test(`wrong types and values, for a ${kind}`, () => {
@@ -136,7 +155,7 @@ describe('parallelMap', () => {
         for (const value of values) {
           assert.throws(() => parallelMapSettings({ [name]: value }, kind), {
             ...TYPE,
-            message: new RegExp(`"${name}"`),
+            message: new RegExp(`"${name}[.\\w]*"`),
           })
         }
       }
@@ -144,7 +163,7 @@ describe('parallelMap', () => {
         for (const value of values) {
           assert.throws(() => parallelMapSettings({ [name]: value }, kind), {
             ...RANGE,
-            message: new RegExp(`"${name}"`),
+            message: new RegExp(`"${name}[.\\w]*"`),
           })
         }
       }
@@ -159,7 +178,31 @@ describe('parallelMap', () => {
       ...TYPE,
       message: /"concurency".*concurrency, preserveOrder, backpressure/,
     })
-    assert.throws(() => parallelMapSettings({ timeout: undefined }, 'pool'), TYPE)
+    assert.throws(() => parallelMapSettings({ timeOut: undefined }, 'pool'), TYPE)
+  })
+
+  test('tries: settings only where something is asked for', () => {
+    const idle = [{ retries: 0 }, { crashRetries: 0 }, { backoff: { initial: 1 } }, { retryIf: () => true }]
+    for (const options of idle) assert.equal(parallelMapSettings(options, 'pool').tries, undefined)
+    const backoff = { initial: 100, factor: 2, max: 30_000, jitter: 0.5 }
+    const defaults = { retries: 0, backoff, retryIf: undefined, crashRetries: 0, timeout: 0 }
+    for (const given of [
+      { retries: Infinity },
+      { crashRetries: 1_000 },
+      { timeout: 1 },
+      { timeout: 2 ** 31 - 1 },
+    ]) {
+      const { tries } = parallelMapSettings(given, 'function')
+      assert.deepEqual(tries, { ...defaults, ...given })
+      assert.ok(Object.isFrozen(tries))
+      assert.deepEqual(runSettings(given), { signal: undefined, tries })
+    }
+    const other = Object.freeze({ initial: 0, factor: 1, max: 0, jitter: 0 })
+    assert.deepEqual(parallelMapSettings({ retries: 1, backoff: other }, 'pool').tries.backoff, other)
+    assert.deepEqual(parallelMapSettings({ retries: 1, backoff: { jitter: 1 } }, 'pool').tries.backoff, {
+      ...backoff,
+      jitter: 1,
+    })
   })
 
   test('what is a mapper', () => {
@@ -185,6 +228,7 @@ describe('workerPool', () => {
       task: { url: pathToFileURL(path).href, path },
       size: undefined,
       concurrencyPerWorker: 1,
+      gracePeriod: 200,
       env: { ...process.env },
       execArgv: inheritedExecArgv(process.execArgv),
       cwd: process.cwd(),
@@ -228,6 +272,7 @@ describe('workerPool', () => {
     const settings = workerPoolSettings('task.js', {
       size: 3,
       concurrencyPerWorker: 128,
+      gracePeriod: 0,
       env,
       execArgv,
       cwd: new URL('file:///tmp/'),
@@ -247,6 +292,7 @@ describe('workerPool', () => {
     assert.equal(settings.cwd, '/tmp/')
     assert.equal(settings.size, 3)
     assert.equal(settings.concurrencyPerWorker, 128)
+    assert.equal(settings.gracePeriod, 0)
     assert.equal(settings.exportName, 'parse')
     assert.equal(settings.label, 'parser')
   })
@@ -255,6 +301,7 @@ describe('workerPool', () => {
     const wrongTypes = {
       size: ['2', null],
       concurrencyPerWorker: ['4', null, true],
+      gracePeriod: ['1s', null],
       env: [null, 'A=1', [], { A: 1 }, { A: null }],
       execArgv: [null, '--flag', [1]],
       cwd: [null, 1, '', new URL('https://example.org/')],
@@ -288,6 +335,7 @@ describe('workerPool', () => {
     const wrongValues = {
       size: [0, -1, 1.5, NaN, Infinity],
       concurrencyPerWorker: [0, -1, 1.5, NaN, 129, Infinity],
+      gracePeriod: [-1, NaN, Infinity, 2 ** 31],
       exportName: [''],
       label: [''],
       stdout: ['', 'null', 'Pipe'],
@@ -368,11 +416,11 @@ describe('workerPool', () => {
 
   test('run() and close()', () => {
     const { signal } = new AbortController()
-    assert.deepEqual(runSettings(undefined), { signal: undefined })
-    assert.deepEqual(runSettings({ signal }), { signal })
+    assert.deepEqual(runSettings(undefined), { signal: undefined, tries: undefined })
+    assert.deepEqual(runSettings({ signal }), { signal, tries: undefined })
     assert.deepEqual(closeSettings(undefined), { force: false })
     assert.deepEqual(closeSettings({ force: true }), { force: true })
-    for (const wrong of [null, 1, { signal: 1 }, { timeout: 1 }])
+    for (const wrong of [null, 1, { signal: 1 }, { timeout: null }, { settled: true }])
       assert.throws(() => runSettings(wrong), TYPE)
     for (const wrong of [null, true, { force: 1 }, { forced: true }])
       assert.throws(() => closeSettings(wrong), TYPE)

@@ -13,6 +13,8 @@ export const SECTION = {
   START_FAILED: 9,
   WRITTEN: 10,
   EXITED: 11,
+  AGAIN: 12,
+  TRIED: 13,
 }
 
 /** How an item ended. */
@@ -20,6 +22,7 @@ export const VALUE = 0
 export const ERROR = 1
 export const SKIPPED = 2
 export const LOST = 3
+export const TIMED_OUT = 4
 
 /** Words of an entry. */
 export const ENTRY_WORDS = 5

@@ -7,3 +7,5 @@ export const FIXED_INDEX = 1
 export const FILTER = 2
 /** A result is an array of results; a worker iterates what is none into one. */
 export const FLATTEN = 4
+/** Items have a time-out, so each has a signal of its own. */
+export const TIMED = 8

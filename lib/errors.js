@@ -58,6 +58,12 @@ export class SerializationError extends MillraceError {
   static code = 'ERR_SERIALIZATION'
 }
 
+/** An item took longer than the `timeout` of its call. */
+export class TaskTimeoutError extends MillraceError {
+  /** @override */
+  static code = 'ERR_TASK_TIMEOUT'
+}
+
 /** The pool was closed before the work could be given to it. */
 export class PoolClosedError extends MillraceError {
   /** @override */
@@ -82,6 +88,7 @@ for (const errorClass of [
   WorkerOutOfMemoryError,
   WorkerStartError,
   SerializationError,
+  TaskTimeoutError,
   PoolClosedError,
   FalsyValueError,
   ConsumedError,

@@ -6,9 +6,10 @@
 // `#outstanding` counts from pull to leaving and never exceeds the window, so the ring holds at most a window.
 
 import { FILTER, FLATTEN } from './chunk-flags.js'
-import { notIterable } from './collected.js'
+import { collected, notIterable } from './collected.js'
 import { CallSignal, Context } from './context.js'
-import { ConsumedError } from './errors.js'
+import { ConsumedError, TaskTimeoutError } from './errors.js'
+import { noteFailure, withError } from './failure.js'
 import { InnerResults } from './flat-run.js'
 import { openSource } from './open-source.js'
 import { fulfilled, ItemErrors, rejected, skip } from './outcome.js'
@@ -68,6 +69,15 @@ class EventLoopRun {
   /** @type {Promise<void> | undefined} */
   #closing
   #closed = false
+  /** How often items are tried, and how long; undefined: once, and as long as they like. */
+  #tries
+  #timeout
+  /** Items that failed and wait for their next try, or for the word that there is one. @type {Set<Retry>} */
+  #waiting = new Set()
+  /** Those of them whose time has come. @type {Retry[]} */
+  #due = []
+  /** Items with a time-out that run: each has a signal of its own. @type {Set<Slot>} */
+  #timed = new Set()
   /** What mappers of a `flatMap()` returned and is still pulled: each has a slot. @type {Set<InnerResults>} */
   #inner = new Set()
   /** `return()` has reported how the closing went. */
@@ -90,6 +100,8 @@ class EventLoopRun {
     this.#window = Number(settings.backpressure)
     this.#preserveOrder = settings.preserveOrder
     this.#form = settings.form
+    this.#tries = settings.tries
+    this.#timeout = settings.tries?.timeout ?? 0
     this.#ring = new ResultRing(this.#window)
     if (settings.signal?.aborted) this.#onAbort()
     else settings.signal?.addEventListener('abort', this.#onAbort)
@@ -126,7 +138,7 @@ class EventLoopRun {
     if (this.#phase !== OVER) {
       this.#end()
       this.#closeSource()
-      this.#signal.raise(undefined)
+      this.#raise(undefined)
       this.#answer()
     }
     return this.#afterClosing()
@@ -154,7 +166,14 @@ class EventLoopRun {
     if (this.#filling) return
     this.#filling = true
     this.#starved = false
-    while (this.#phase === ACTIVE && this.#sourceEnd === ITEM && this.#running < this.#concurrency) {
+    while (this.#phase === ACTIVE && this.#running < this.#concurrency) {
+      const retry = this.#due.shift()
+      if (retry !== undefined) {
+        this.#waiting.delete(retry)
+        this.#startAgain(retry)
+        continue
+      }
+      if (this.#sourceEnd !== ITEM) break
       if (this.#outstanding >= this.#window) {
         this.#starved = true
         break
@@ -200,6 +219,8 @@ class EventLoopRun {
   #start(item, index) {
     const slot = this.#idle.pop() ?? this.#makeSlot()
     slot.index = index
+    slot.attempt = 0
+    slot.errors = NO_ERRORS
     this.#running++
     this.#outstanding++
     if (isThenable(item)) Promise.resolve(item).then(slot.onItem, slot.onError)
@@ -212,10 +233,14 @@ class EventLoopRun {
    */
   #map(slot, item) {
     const mapper = this.#mapper
-    if (this.#form === FILTER) slot.item = item
+    if (this.#form === FILTER || this.#tries !== undefined) slot.item = item
+    slot.attempt++
+    const signal = this.#timeout > 0 ? this.#time(slot) : this.#signal
     let result
     try {
-      result = mapper(item, new Context(slot.index, this.#signal))
+      result = mapper(item, new Context(slot.index, signal, slot.attempt))
+      // As in a worker: an item of which results were taken could not be tried again.
+      if (this.#form === FLATTEN && this.#tries !== undefined) result = collected(result, signal)
     } catch (error) {
       this.#onError(slot, error)
       return
@@ -230,6 +255,10 @@ class EventLoopRun {
     const slot = {
       index: 0,
       item: undefined,
+      attempt: 0,
+      errors: NO_ERRORS,
+      clock: undefined,
+      cutOff: false,
       onItem: (item) => {
         // Nothing new starts after a stop. This item's place in the order is then a place to throw at.
         if (this.#phase === ACTIVE) this.#map(slot, item)
@@ -246,6 +275,7 @@ class EventLoopRun {
    * @param {unknown} value
    */
   #onValue(slot, value) {
+    if (this.#timeout > 0 && this.#isLate(slot)) return
     if (value === skip) {
       slot.item = undefined
       this.#settle(slot, SKIPPED, undefined)
@@ -284,7 +314,10 @@ class EventLoopRun {
       return
     }
     const { index } = slot
-    const failureOf = (/** @type {unknown} */ error) => this.#failureOf(error, index)
+    const failureOf = (/** @type {unknown} */ error) => {
+      noteFailure(error, { index, attempt: 1, errors: NO_ERRORS })
+      return this.#failureOf(error, index)
+    }
     const inner = new InnerResults(source, index, this.#ahead, failureOf, () => {
       this.#inner.delete(inner)
       this.#release(slot)
@@ -311,9 +344,51 @@ class EventLoopRun {
    * @param {unknown} error
    */
   #onError(slot, error) {
+    if (this.#timeout > 0 && this.#isLate(slot)) return
+    this.#fail(slot, error)
+    this.#release(slot)
+  }
+
+  /**
+   * A try has failed: there is another, or the item has.
+   * @param {Slot} slot
+   * @param {unknown} error
+   */
+  #fail(slot, error) {
+    const { index, item, attempt, errors } = slot
     slot.item = undefined
-    if (this.#settings.settled) this.#settle(slot, VALUE, rejected(error, slot.index))
-    else this.#settle(slot, this.#failureOf(error, slot.index) === undefined ? SKIPPED : FAILURE, undefined)
+    if (
+      this.#tries === undefined ||
+      this.#phase !== ACTIVE ||
+      attempt > this.#tries.retries ||
+      attempt === 0
+    ) {
+      this.#conclude(index, error, Math.max(attempt, 1), errors)
+      return
+    }
+    noteFailure(error, { index, attempt, errors })
+    const retry = { index, item, attempt, errors, error, clock: undefined }
+    this.#waiting.add(retry)
+    if (this.#tries.retryIf === undefined) this.#delay(retry)
+    else this.#ask(retry)
+  }
+
+  /**
+   * The item has failed for good.
+   * @param {number} index
+   * @param {unknown} error
+   * @param {number} attempt
+   * @param {readonly unknown[]} errors of the tries before
+   */
+  #conclude(index, error, attempt, errors) {
+    if (this.#phase === OVER) return
+    const failure = { index, attempt, errors }
+    noteFailure(error, failure)
+    if (this.#settings.settled) {
+      const outcome = rejected(error, index)
+      noteFailure(outcome, failure)
+      this.#put(index, VALUE, outcome)
+    } else this.#put(index, this.#failureOf(error, index) === undefined ? SKIPPED : FAILURE, undefined)
   }
 
   /**
@@ -414,6 +489,126 @@ class EventLoopRun {
     return this.#errors.size === 0 ? sourceFailure : { error: this.#errors.toError(sourceFailure) }
   }
 
+  /** @param {Retry} retry */
+  async #ask(retry) {
+    const { index, attempt, error } = retry
+    let again
+    let thrown = error
+    let { errors } = retry
+    try {
+      again = await this.#tries?.retryIf?.(error, { index, attempt })
+    } catch (reason) {
+      thrown = reason
+      errors = withError(errors, error)
+    }
+    if (!this.#waiting.has(retry)) return
+    if (again) {
+      this.#delay(retry)
+      return
+    }
+    this.#waiting.delete(retry)
+    this.#conclude(index, thrown, attempt, errors)
+    this.#goOn()
+  }
+
+  /** @param {Retry} retry */
+  #delay(retry) {
+    const { initial, factor, max, jitter } = /** @type {Tries} */ (this.#tries).backoff
+    const whole = initial === 0 ? 0 : Math.min(max, initial * factor ** (retry.attempt - 1))
+    retry.clock = setTimeout(
+      () => {
+        this.#due.push(retry)
+        this.#fill()
+      },
+      whole * (1 - jitter * Math.random()),
+    )
+  }
+
+  /** @param {Retry} retry whose slot is free, and whose place in the order was kept */
+  #startAgain({ index, item, attempt, errors, error }) {
+    const slot = this.#idle.pop() ?? this.#makeSlot()
+    slot.index = index
+    slot.attempt = attempt
+    slot.errors = withError(errors, error)
+    this.#running++
+    this.#map(slot, item)
+  }
+
+  /** Nothing waits for another try any more; the items' places in the order are places to throw at. */
+  #dropRetries() {
+    this.#due.length = 0
+    for (const { index, clock } of this.#waiting) {
+      clearTimeout(clock)
+      if (this.#phase === STOPPED) this.#put(index, FAILURE, undefined)
+    }
+    this.#waiting.clear()
+  }
+
+  /**
+   * An item begins: its time runs.
+   * @param {Slot} slot
+   */
+  #time(slot) {
+    const signal = new CallSignal()
+    const clock = setTimeout(() => {
+      this.#cutOff(slot)
+      this.#goOn()
+    }, this.#timeout)
+    slot.clock = { timer: clock, started: performance.now(), signal }
+    this.#timed.add(slot)
+    if (this.#signal.raised) signal.raise(undefined)
+    return signal
+  }
+
+  /**
+   * A mapper has come back. True: too late, or it did not run; its outcome is known.
+   * @param {Slot} slot
+   */
+  #isLate(slot) {
+    const { clock, cutOff } = slot
+    if (clock === undefined) return false
+    slot.clock = undefined
+    slot.cutOff = false
+    this.#timed.delete(slot)
+    if (!cutOff) {
+      clearTimeout(clock.timer)
+      // One that never lets go of the event loop is past its timer.
+      if (performance.now() - clock.started < this.#timeout) return false
+      this.#cutOff(slot, clock)
+      slot.cutOff = false
+    }
+    this.#release(slot)
+    return true
+  }
+
+  /**
+   * The time of an item is over. It keeps its slot until it has really ended: nobody can stop it.
+   * @param {Slot} slot
+   * @param {Slot['clock']} [clock]
+   */
+  #cutOff(slot, clock = slot.clock) {
+    const { index, attempt } = slot
+    const error = new TaskTimeoutError(`Item ${index} took longer than ${this.#timeout} ms`, {
+      index,
+      attempt,
+    })
+    slot.cutOff = true
+    clock?.signal.raise(error)
+    this.#fail(slot, error)
+  }
+
+  /** Something has ended that no slot waits for. */
+  #goOn() {
+    if (this.#waiters.length !== 0) this.#answer()
+    this.#fill()
+  }
+
+  /** @param {unknown} reason the results are no longer wanted */
+  #raise(reason) {
+    this.#signal.raise(reason)
+    for (const { clock } of this.#timed) clock?.signal.raise(reason)
+  }
+
   /**
    * A stopping error: nothing new starts, what was there before it is still delivered (invariant 2).
    * @param {unknown} error
@@ -421,9 +616,10 @@ class EventLoopRun {
   #stop(error) {
     this.#phase = STOPPED
     this.#failure = { error }
+    this.#dropRetries()
     this.#closeSource()
     this.#tellStop?.(error)
-    this.#signal.raise(undefined)
+    this.#raise(undefined)
   }
 
   #onAbort = () => {
@@ -433,13 +629,16 @@ class EventLoopRun {
     this.#end()
     this.#closeSource()
     this.#tellStop?.(reason)
-    this.#signal.raise(reason)
+    this.#raise(reason)
     this.#answer()
   }
 
   /** From here on results are dropped. `#failure`, if there is one, is what the next `next()` throws. */
   #end() {
     this.#phase = OVER
+    this.#dropRetries()
+    // What still runs is given its time, but nobody waits for that.
+    for (const { clock } of this.#timed) clock?.timer.unref()
     this.#ring.clear()
     for (const inner of this.#inner) inner.close()
     this.#settings.signal?.removeEventListener('abort', this.#onAbort)
@@ -475,11 +674,25 @@ class EventLoopRun {
 /**
  * @typedef {object} Slot
  * @property {number} index of the item that it runs
- * @property {any} item what `filter()` yields
+ * @property {any} item what `filter()` yields, or what is tried again
+ * @property {number} attempt which try at it runs, from 1; 0: the item is a promise, and not there yet
+ * @property {readonly unknown[]} errors of the tries before
+ * @property {{ timer: NodeJS.Timeout, started: number, signal: CallSignal } | undefined} clock while its time runs
+ * @property {boolean} cutOff its time is over, and its mapper is not
  * @property {(item: unknown) => void} onItem the item was a promise, now it is here
  * @property {(value: unknown) => void} onValue
  * @property {(error: unknown) => void} onError
  */
+/**
+ * @typedef {object} Retry
+ * @property {number} index
+ * @property {any} item
+ * @property {number} attempt the try that failed
+ * @property {readonly unknown[]} errors of the tries before it
+ * @property {unknown} error of it
+ * @property {NodeJS.Timeout | undefined} clock
+ */
+/** @typedef {import('./options.js').TrySettings} Tries */
 /** @typedef {{ resolve: (result: IteratorResult<any, undefined>) => void, reject: (error: unknown) => void }} Waiter */
 
 // Phases: a STOPPED run starts nothing more but delivers what was before its error, an OVER one delivers nothing.
@@ -488,3 +701,5 @@ const STOPPED = 1
 const OVER = 2
 /** However large the window. */
 const MOST_AHEAD = 256
+/** @type {readonly unknown[]} */
+const NO_ERRORS = Object.freeze([])

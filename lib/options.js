@@ -18,7 +18,27 @@ import { shippedFunction } from './shipped-function.js'
  * @property {AbortSignal | undefined} signal
  * @property {boolean} stopOnError
  * @property {boolean} settled
+ * @property {Readonly<TrySettings> | undefined} tries undefined: an item has one try, and any time
  * @property {number} form what becomes of the mapper's results: 0, or FILTER or FLATTEN (chunk-flags.js)
+ */
+
+/**
+ * How often an item is tried, and how long; where nothing of it is asked for, there are no such settings.
+ * @typedef {object} TrySettings
+ * @property {number} retries of a failed item, or Infinity
+ * @property {Readonly<Backoff>} backoff
+ * @property {((error: unknown, context: { index: number, attempt: number }) => unknown) | undefined} retryIf undefined: always
+ * @property {number} crashRetries
+ * @property {number} timeout milliseconds of a try; 0: any time
+ */
+
+/**
+ * What is waited before a retry, in milliseconds.
+ * @typedef {object} Backoff
+ * @property {number} initial
+ * @property {number} factor
+ * @property {number} max
+ * @property {number} jitter the part of it, from 0 to 1, of which a random share is left out
  */
 
 /**
@@ -35,6 +55,7 @@ import { shippedFunction } from './shipped-function.js'
  * @property {TaskFile | import('./shipped-script.js').ShippedFunction} task
  * @property {number | undefined} size undefined: what the machine offers, which the pool asks the system for
  * @property {number} concurrencyPerWorker
+ * @property {number} gracePeriod milliseconds that an item may go on when it is cut off
  * @property {readonly string[]} execArgv
  * @property {string} cwd
  * @property {unknown} setupData
@@ -80,6 +101,7 @@ export function parallelMapSettings(options, kind, form = 0) {
     signal: abortSignal(given),
     stopOnError: flag(given, 'stopOnError', defaults.stopOnError),
     settled: flag(given, 'settled', defaults.settled),
+    tries: trySettings(given),
     form,
   })
 }
@@ -133,6 +155,7 @@ export function workerPoolSettings(task, options) {
     task: checked,
     size: positiveInteger(given, 'size', undefined),
     concurrencyPerWorker: integerUpTo(given, 'concurrencyPerWorker', MAX_CONCURRENCY_PER_WORKER, 1),
+    gracePeriod: milliseconds(given, 'gracePeriod', GRACE_MS),
     execArgv: execArgv(given),
     cwd,
     ...containment(given, cwd),
@@ -144,12 +167,13 @@ export function workerPoolSettings(task, options) {
 
 /**
  * @param {unknown} options of `pool.run()`
- * @returns {Readonly<{ signal: AbortSignal | undefined }>}
+ * @returns {Readonly<{ signal: AbortSignal | undefined, tries: Readonly<TrySettings> | undefined }>}
  * @throws {TypeError} ERR_INVALID_ARG_TYPE
  */
 export function runSettings(options) {
   const given = optionsObject(options, RUN_OPTIONS)
-  return given === undefined ? RUN_DEFAULTS : Object.freeze({ signal: abortSignal(given) })
+  if (given === undefined) return RUN_DEFAULTS
+  return Object.freeze({ signal: abortSignal(given), tries: trySettings(given) })
 }
 
 /**
@@ -213,6 +237,76 @@ function windowSettings(given, kind, defaults) {
     throw outOfRange('backpressure', `at least the concurrency (${concurrency})`, backpressure)
   }
   return { concurrency, backpressure }
+}
+
+/**
+ * @param {Record<string, unknown>} given
+ * @returns {Readonly<TrySettings> | undefined}
+ */
+function trySettings(given) {
+  const { retryIf } = given
+  if (retryIf !== undefined && typeof retryIf !== 'function')
+    throw invalidArgType('retryIf', 'a function', retryIf)
+  const settings = {
+    retries: countUpTo(given, 'retries', Infinity),
+    backoff: backoffSettings(given),
+    retryIf: /** @type {TrySettings['retryIf']} */ (retryIf),
+    crashRetries: countUpTo(given, 'crashRetries', MAX_CRASH_RETRIES),
+    timeout: numberWithin(given, 'timeout', 'milliseconds', 1, MAX_MILLISECONDS, 0),
+  }
+  if (settings.retries === 0 && settings.crashRetries === 0 && settings.timeout === 0) return undefined
+  return Object.freeze(settings)
+}
+
+/** @param {Record<string, unknown>} given */
+function backoffSettings({ backoff }) {
+  if (backoff === undefined) return BACKOFF_DEFAULTS
+  if (typeof backoff !== 'object' || backoff === null || Array.isArray(backoff))
+    throw invalidArgType('backoff', 'an object', backoff)
+  for (const name of Object.keys(backoff))
+    if (!(name in BACKOFF_DEFAULTS)) throw unknownOption(`backoff.${name}`, Object.keys(BACKOFF_DEFAULTS))
+  const prefixed = Object.fromEntries(
+    Object.entries(backoff).map(([name, value]) => [`backoff.${name}`, value]),
+  )
+  const { initial, factor, max, jitter } = BACKOFF_DEFAULTS
+  return Object.freeze({
+    initial: milliseconds(prefixed, 'backoff.initial', initial),
+    factor: numberWithin(prefixed, 'backoff.factor', 'a number', 1, MAX_FACTOR, factor),
+    max: milliseconds(prefixed, 'backoff.max', max),
+    jitter: numberWithin(prefixed, 'backoff.jitter', 'a number', 0, 1, jitter),
+  })
+}
+
+/**
+ * @param {Record<string, unknown>} given
+ * @param {string} name
+ * @param {number} most Infinity: it may be that, too
+ */
+function countUpTo(given, name, most) {
+  const value = given[name]
+  if (value === undefined) return 0
+  const expected = most === Infinity ? '0, a positive integer or Infinity' : `an integer from 0 to ${most}`
+  if (typeof value !== 'number') throw invalidArgType(name, expected, value)
+  if (value === Infinity && most === Infinity) return value
+  if (!Number.isSafeInteger(value) || value < 0 || value > most) throw outOfRange(name, expected, value)
+  return value
+}
+
+/**
+ * @param {Record<string, unknown>} given
+ * @param {string} name
+ * @param {string} what it is
+ * @param {number} least
+ * @param {number} most
+ * @param {number} byDefault
+ */
+function numberWithin(given, name, what, least, most, byDefault) {
+  const value = given[name]
+  if (value === undefined) return byDefault
+  const expected = `${what} from ${least} to ${most}`
+  if (typeof value !== 'number') throw invalidArgType(name, expected, value)
+  if (!(value >= least && value <= most)) throw outOfRange(name, expected, value)
+  return value
 }
 
 /**
@@ -392,6 +486,7 @@ function execArgv(given) {
   return Object.freeze([...flags])
 }
 
+const TRY_OPTIONS = ['retries', 'backoff', 'retryIf', 'crashRetries', 'timeout']
 const CALL_OPTIONS = [
   'concurrency',
   'preserveOrder',
@@ -401,10 +496,12 @@ const CALL_OPTIONS = [
   'signal',
   'stopOnError',
   'settled',
+  ...TRY_OPTIONS,
 ]
 const POOL_OPTIONS = [
   'size',
   'concurrencyPerWorker',
+  'gracePeriod',
   'execArgv',
   'cwd',
   ...CONTAINMENT_OPTIONS,
@@ -413,7 +510,7 @@ const POOL_OPTIONS = [
   'label',
 ]
 const BATCH_OPTIONS = ['size', 'bytes', 'wait']
-const RUN_OPTIONS = ['signal']
+const RUN_OPTIONS = ['signal', ...TRY_OPTIONS]
 const CLOSE_OPTIONS = ['force']
 
 /** What a timer can hold. */
@@ -422,6 +519,12 @@ const MAX_MILLISECONDS = 2 ** 31 - 1
 const MAX_CHUNK_SIZE = 16_384
 /** As in `src/engine/contract.rs`: a worker can hold so many chunks of one item. */
 const MAX_CONCURRENCY_PER_WORKER = 128
+/** Each is a process that has to start: more would be a program that does nothing else. */
+const MAX_CRASH_RETRIES = 1_000
+const MAX_FACTOR = 1_000
+/** How long an item that is cut off may go on before its worker is killed. */
+const GRACE_MS = 200
+const BACKOFF_DEFAULTS = Object.freeze({ initial: 100, factor: 2, max: 30_000, jitter: 0.5 })
 
 /** @type {Readonly<CallSettings>} */
 const POOL_DEFAULTS = Object.freeze({
@@ -433,11 +536,12 @@ const POOL_DEFAULTS = Object.freeze({
   signal: undefined,
   stopOnError: true,
   settled: false,
+  tries: undefined,
   form: 0,
 })
 /** @type {Readonly<CallSettings>} */
 const FUNCTION_DEFAULTS = Object.freeze({ ...POOL_DEFAULTS, concurrency: 16, backpressure: 32 })
-const RUN_DEFAULTS = Object.freeze({ signal: undefined })
+const RUN_DEFAULTS = Object.freeze({ signal: undefined, tries: undefined })
 
 const PARENT_ONLY_FLAG =
   /^--(inspect|test|experimental-test|watch|eval|print|check|interactive|input-type|build-snapshot)\b|^-(e|p|pe|i|c)$/

@@ -2,8 +2,9 @@
 // The engine (Rust) decides everything that concerns more than one item: order, window, who runs what.
 
 import { ERROR, SKIPPED, VALUE } from './batch-reader.js'
-import { FILTER, FLATTEN } from './chunk-flags.js'
+import { FILTER, FLATTEN, TIMED } from './chunk-flags.js'
 import { notIterable } from './collected.js'
+import { noteFailure } from './failure.js'
 import { ItemWriter } from './item-writer.js'
 import { fulfilled, ItemErrors, rejected } from './outcome.js'
 import { PoolResults } from './pool-results.js'
@@ -22,6 +23,7 @@ export class PoolCall {
   #core
   #source
   #settings
+  #flags
   #writer
   #results
   #phase = ACTIVE
@@ -73,8 +75,10 @@ export class PoolCall {
     this.#source = source
     this.#settings = settings
     this.#writer = new ItemWriter(core.encoder)
-    this.#results = new PoolResults(core, settings.settled || settings.form !== 0)
-    const { signal, preserveOrder, maxBytes, chunkSize } = settings
+    const { signal, preserveOrder, maxBytes, chunkSize, tries } = settings
+    const timeout = tries?.timeout ?? 0
+    this.#flags = settings.form | (timeout > 0 ? TIMED : 0)
+    this.#results = new PoolResults(core, settings.settled || settings.form !== 0, timeout)
     const concurrency = Math.min(settings.concurrency ?? core.capacity, core.capacity)
     this.id = core.native.open(
       preserveOrder,
@@ -83,6 +87,7 @@ export class PoolCall {
       Math.min(settings.backpressure ?? 0, MAX_WINDOW),
       maxBytes,
       chunkSize,
+      tries && tryOptions(tries),
     )
     core.add(this)
     if (signal?.aborted) this.#onAbort()
@@ -159,6 +164,47 @@ export class PoolCall {
     const error = this.#results.errorOf(entries)
     this.#announceStop(error)
     this.#close()
+  }
+
+  /**
+   * A try of an item has failed.
+   * @param {Entries} entries
+   * @param {{ sequence: number, item: number, attempt: number, asks: boolean }} tried
+   */
+  again(entries, { sequence, item, attempt, asks }) {
+    if (this.#phase !== ACTIVE || this.#stop !== undefined) return
+    const { index, error } = this.#results.failedTry(entries, attempt)
+    if (!asks) return
+    this.#mayRetry(error, index, attempt).then(({ again, thrown }) => {
+      if (this.#phase !== ACTIVE || this.#stop !== undefined) return
+      if (!again) this.#results.refuse(index, thrown)
+      this.#core.native.verdict(this.id, sequence, item, attempt, again)
+    })
+  }
+
+  /**
+   * @param {number} index
+   * @param {number} attempt of the error that comes for it
+   */
+  tried(index, attempt) {
+    if (this.#phase === ACTIVE) this.#results.attemptOf(index, attempt)
+  }
+
+  /**
+   * @param {unknown} error
+   * @param {number} index
+   * @param {number} attempt
+   * @returns {Promise<{ again: boolean, thrown: unknown }>} never rejects; `thrown`: what the item fails of, if not again
+   */
+  async #mayRetry(error, index, attempt) {
+    // The batch is still being read, and the function that is called may do anything.
+    await undefined
+    try {
+      const again = await this.#settings.tries?.retryIf?.(error, { index, attempt })
+      return { again: Boolean(again), thrown: error }
+    } catch (thrown) {
+      return { again: false, thrown }
+    }
   }
 
   /**
@@ -244,6 +290,7 @@ export class PoolCall {
       if (kind === SKIPPED) continue
       if (this.#settings.settled) {
         this.value = rejected(value, results.index)
+        if (results.failure !== undefined) noteFailure(this.value, results.failure)
         return true
       }
       if (!this.#settings.stopOnError) {
@@ -272,6 +319,7 @@ export class PoolCall {
     } else if (form === FLATTEN && results.kind === VALUE && !Array.isArray(results.value)) {
       results.kind = ERROR
       results.value = notIterable(results.value)
+      results.failure = { index: results.index, attempt: 1, errors: [] }
     }
     return results
   }
@@ -404,7 +452,7 @@ export class PoolCall {
     if (writer.count === 0) return
     const { sizes, rows, text } = writer
     const [items, bytes] = this.#forget()
-    this.#core.native.submit(this.id, sizes, rows, text, this.#settings.form, items, bytes, this.#gauge)
+    this.#core.native.submit(this.id, sizes, rows, text, this.#flags, items, bytes, this.#gauge)
     writer.clear()
     this.#readGauge()
   }
@@ -475,9 +523,17 @@ export class PoolCall {
   }
 }
 
+/** @param {Readonly<import('./options.js').TrySettings>} tries */
+function tryOptions({ retries, backoff, retryIf, crashRetries, timeout }) {
+  const { initial, factor, max, jitter } = backoff
+  const asks = retryIf !== undefined
+  return { retries: Math.min(retries, NO_LIMIT), initial, factor, max, jitter, asks, crashRetries, timeout }
+}
+
 const ACTIVE = 0
 const OVER = 1
 /** The engine counts in 32 bits. */
 const MAX_WINDOW = 2 ** 31
+const NO_LIMIT = 0xffffffff
 /** A chunk leaves at this size, however few its items. */
 const CHUNK_BYTES = 256 << 10

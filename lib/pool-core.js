@@ -13,6 +13,9 @@ import { exitOf, startError } from './worker-failure.js'
  * @property {number} id
  * @property {(entries: import('./batch-reader.js').Entries) => void} receive
  * @property {(entries: import('./batch-reader.js').Entries) => void} stopping
+ * @property {(entries: import('./batch-reader.js').Entries, tried: { sequence: number, item: number, attempt: number, asks: boolean }) => void} again
+ *   a try has failed, and there is another, or (`asks`) may be
+ * @property {(index: number, attempt: number) => void} tried which try the error is of that comes for the item
  * @property {(error: unknown, hard?: boolean) => void} fail
  * @property {() => void} allEnded
  * @property {() => void} proceed
@@ -210,6 +213,24 @@ export class PoolCore {
         case SECTION.CLOSED:
           this.#listener.closed?.()
           break
+        case SECTION.AGAIN: {
+          const call = callOf(batch.word())
+          const tried = {
+            sequence: batch.word(),
+            item: batch.word(),
+            attempt: batch.word(),
+            asks: batch.word() === 1,
+          }
+          const entries = batch.entries(1)
+          call?.again(entries, tried)
+          break
+        }
+        case SECTION.TRIED: {
+          const call = callOf(batch.word())
+          const index = batch.word() + batch.word() * 2 ** 32
+          call?.tried(index, batch.word())
+          break
+        }
         case SECTION.START_FAILED: {
           const { row, worker } = batch.failure()
           this.#listener.startFailed?.(startError(row, this.label, this.#decodeAlone(worker)))

@@ -1,12 +1,13 @@
 // Outcomes of one call, from their arrival to their being taken: entries of batches, decoded in groups.
 
-import { ENTRY_WORDS, ERROR, indexOf, LOST, SKIPPED, statusOf, VALUE } from './batch-reader.js'
-import { crashError } from './worker-failure.js'
+import { ENTRY_WORDS, ERROR, indexOf, LOST, SKIPPED, statusOf, TIMED_OUT, VALUE } from './batch-reader.js'
+import { noteFailure, withError } from './failure.js'
+import { crashError, timeoutError } from './worker-failure.js'
 
 /** @typedef {import('./batch-reader.js').Entries} Entries */
 
 export class PoolResults {
-  /** What `take()` took: VALUE, ERROR, SKIPPED or LOST. */
+  /** What `take()` took: VALUE, SKIPPED, or one of the errors. */
   kind = VALUE
   /** The value or error of the same. @type {any} */
   value = undefined
@@ -19,6 +20,15 @@ export class PoolResults {
 
   #core
   #indexed
+  #timeout
+  /** What is known of the errors among `#values`, at the same places; and of the one that was read last. @type {Failure[]} */
+  #failures = []
+  /** @type {Failure | undefined} */
+  #lastFailure
+  /** What is known of the error that `take()` took. @type {Failure | undefined} */
+  failure = undefined
+  /** Items that were tried more than once, by index. @type {Map<number, Tried>} */
+  #tried = new Map()
   /** Entries that have arrived and are not decoded. @type {Entries[]} */
   #arrived = []
   /** Outcomes that are decoded and not taken, from `#next` on. @type {any[]} */
@@ -35,9 +45,11 @@ export class PoolResults {
   /**
    * @param {import('./pool-core.js').PoolCore} core
    * @param {boolean} indexed the index of every outcome is asked for
+   * @param {number} timeout of an item
    */
-  constructor(core, indexed) {
+  constructor(core, indexed, timeout) {
     this.#core = core
+    this.#timeout = timeout
     this.#indexed = indexed
   }
 
@@ -56,6 +68,7 @@ export class PoolResults {
     if (this.#mixed) {
       this.kind = this.#kinds[at]
       this.index = this.#indexes[at]
+      this.failure = this.#failures[at]
     } else {
       this.kind = VALUE
     }
@@ -71,12 +84,59 @@ export class PoolResults {
     return this.#errorAt(words, at, bytes, row, text)
   }
 
+  /**
+   * A try has failed, and may be followed by another.
+   * @param {Entries} entries
+   * @param {number} attempt
+   * @returns {{ index: number, error: unknown }}
+   */
+  failedTry(entries, attempt) {
+    const index = indexOf(entries.words, entries.at)
+    const tried = this.#triedOf(index)
+    tried.attempt = attempt
+    tried.worker = entries.words[entries.at + 2]
+    const error = this.errorOf(entries)
+    tried.errors = withError(tried.errors, error)
+    return { index, error }
+  }
+
+  /**
+   * @param {number} index
+   * @param {number} attempt of the error that comes for the item
+   */
+  attemptOf(index, attempt) {
+    this.#triedOf(index).attempt = attempt
+  }
+
+  /**
+   * There is no other try of the item.
+   * @param {number} index
+   * @param {unknown} error that it has failed of
+   */
+  refuse(index, error) {
+    const tried = this.#triedOf(index)
+    // That of the last try is no earlier one, unless it made way for what the question threw.
+    if (tried.errors.at(-1) === error) tried.errors = tried.errors.slice(0, -1)
+    this.rejectedBefore.set(index, error)
+  }
+
+  /** @param {number} index */
+  #triedOf(index) {
+    let tried = this.#tried.get(index)
+    if (tried === undefined) {
+      tried = { attempt: 1, worker: undefined, errors: NO_ERRORS }
+      this.#tried.set(index, tried)
+    }
+    return tried
+  }
+
   /** Let go of everything. */
   clear() {
     for (const { batch } of this.#arrived.splice(0)) batch.release()
     this.#values.length = 0
     this.#next = 0
     this.rejectedBefore.clear()
+    this.#tried.clear()
   }
 
   /** Decode the next entries, as many as are worth holding as values; false: there are none. */
@@ -85,6 +145,7 @@ export class PoolResults {
     this.#decodedBytes = 0
     this.#next = 0
     this.#values.length = 0
+    if (this.#failures.length > 0) this.#failures = []
     this.#mixed = this.#indexed
     const entries = this.#arrived[0]
     if (entries === undefined) return false
@@ -122,6 +183,7 @@ export class PoolResults {
           }
         } else if (status !== SKIPPED) {
           value = this.#errorAt(words, at, bytes, row, text + textAt)
+          this.#failures[this.#values.length] = /** @type {Failure} */ (this.#lastFailure)
           decoder.open(bytes, text, text + runText)
         }
         if (kind !== VALUE) this.#mix()
@@ -129,6 +191,7 @@ export class PoolResults {
           this.#kinds[this.#values.length] = kind
           this.#indexes[this.#values.length] = indexOf(words, at)
         }
+        if (this.#tried.size > 0) this.#tried.delete(indexOf(words, at))
         this.#values.push(value)
         row = end
         textAt += words[at + 4]
@@ -157,7 +220,7 @@ export class PoolResults {
   }
 
   /**
-   * The error of an entry.
+   * The error of an entry, with what is known about it noted.
    * @param {Uint32Array} words
    * @param {number} at
    * @param {Uint8Array} bytes
@@ -167,7 +230,33 @@ export class PoolResults {
    */
   #errorAt(words, at, bytes, row, text) {
     const index = indexOf(words, at)
-    if (this.rejectedBefore.has(index)) return this.rejectedBefore.get(index)
+    const tried = this.#tried.get(index)
+    const before = this.rejectedBefore.has(index)
+    const error = before ? this.rejectedBefore.get(index) : this.#readError(words, at, bytes, row, text)
+    const attempt = statusOf(words, at) === LOST ? /** @type {any} */ (error).attempt : (tried?.attempt ?? 1)
+    // What never left has run nowhere; what was refused was, where its try failed.
+    const worker = before ? tried?.worker : words[at + 2]
+    const errors = tried?.errors ?? NO_ERRORS
+    this.#lastFailure = worker === undefined ? { index, attempt, errors } : { index, attempt, worker, errors }
+    noteFailure(error, this.#lastFailure)
+    return error
+  }
+
+  /**
+   * @param {Uint32Array} words
+   * @param {number} at
+   * @param {Uint8Array} bytes
+   * @param {number} row
+   * @param {number} text
+   * @returns {unknown}
+   */
+  #readError(words, at, bytes, row, text) {
+    const index = indexOf(words, at)
+    const worker = words[at + 2]
+    if (statusOf(words, at) === TIMED_OUT) {
+      const attempt = this.#tried.get(index)?.attempt ?? 1
+      return timeoutError(this.#core.label, this.#timeout, { index, attempt, worker })
+    }
     const decoder = this.#core.decoder(words[at + 2])
     const decode = (
       /** @type {Uint8Array} */ from,
@@ -192,3 +281,8 @@ export class PoolResults {
 /** Outcomes are decoded in groups: large enough for a tight loop, small enough not to hold everything twice. */
 const DECODED_AT_ONCE = 256
 const DECODED_BYTES_AT_ONCE = 1 << 20
+/** @type {readonly unknown[]} */
+const NO_ERRORS = Object.freeze([])
+
+/** @typedef {import('./failure.js').Failure} Failure */
+/** @typedef {{ attempt: number, worker: number | undefined, errors: readonly unknown[] }} Tried */

@@ -2,6 +2,7 @@
 
 import { ENTRY_WORDS, indexOf, LOST, SKIPPED, statusOf, VALUE } from './batch-reader.js'
 import { FIXED_INDEX } from './chunk-flags.js'
+import { noteFailure } from './failure.js'
 import { ItemWriter } from './item-writer.js'
 import { crashError } from './worker-failure.js'
 
@@ -17,6 +18,8 @@ export class PoolRuns {
   /** Waiters of items that are written and not sent. @type {Waiter[]} */
   #written = []
   #sent = 0
+  /** Which try an error is of that comes, by position, where it is not the first. @type {Map<number, number>} */
+  #attempts = new Map()
   #gauge = new Float64Array(4)
   #flushing = false
   #untold = 0
@@ -66,11 +69,14 @@ export class PoolRuns {
     let rowAt = row
     let textAt = text
     for (let left = count, entry = at; left > 0; left--, entry += ENTRY_WORDS) {
-      const waiter = this.#waiters.get(indexOf(words, entry))
-      this.#waiters.delete(indexOf(words, entry))
+      const position = indexOf(words, entry)
+      const waiter = this.#waiters.get(position)
+      this.#waiters.delete(position)
       const rowEnd = rowAt + words[entry + 3]
       const textEnd = textAt + words[entry + 4]
-      this.#settle(waiter, statusOf(words, entry), words[entry + 2], bytes, rowAt, rowEnd, textAt, textEnd)
+      const status = statusOf(words, entry)
+      const attempt = this.#attempts.size > 0 ? this.#attemptOf(position) : 1
+      this.#settle(waiter, status, attempt, words[entry + 2], bytes, rowAt, rowEnd, textAt, textEnd)
       rowAt = rowEnd
       textAt = textEnd
     }
@@ -79,6 +85,17 @@ export class PoolRuns {
   }
 
   stopping() {}
+
+  /** No item of this call is tried again. */
+  again() {}
+
+  /**
+   * @param {number} position
+   * @param {number} attempt
+   */
+  tried(position, attempt) {
+    this.#attempts.set(position, attempt)
+  }
 
   /** @param {unknown} error why none of them can have a result */
   fail(error, hard = false) {
@@ -106,6 +123,7 @@ export class PoolRuns {
   /**
    * @param {Waiter | undefined} waiter
    * @param {number} status
+   * @param {number} attempt
    * @param {number} worker
    * @param {Uint8Array} bytes
    * @param {number} row
@@ -113,7 +131,7 @@ export class PoolRuns {
    * @param {number} text
    * @param {number} textEnd
    */
-  #settle(waiter, status, worker, bytes, row, rowEnd, text, textEnd) {
+  #settle(waiter, status, attempt, worker, bytes, row, rowEnd, text, textEnd) {
     const decoder = this.#core.decoder(worker)
     const decode = (
       /** @type {Uint8Array} */ from,
@@ -128,13 +146,29 @@ export class PoolRuns {
       else if (status === SKIPPED) waiter?.resolve(undefined)
       else if (status === LOST) {
         const said = bytes.subarray(row, rowEnd)
-        waiter?.reject(
-          crashError(said, undefined, this.#core.label, (value) => decode(value, 0, value.length)),
-        )
-      } else waiter?.reject(this.#core.toError(decode(bytes, row, rowEnd)))
+        const crash = crashError(said, undefined, this.#core.label, (value) => decode(value, 0, value.length))
+        noteFailure(crash, {
+          index: 0,
+          attempt: Number(/** @type {any} */ (crash).attempt),
+          worker,
+          errors: [],
+        })
+        waiter?.reject(crash)
+      } else {
+        const error = this.#core.toError(decode(bytes, row, rowEnd))
+        noteFailure(error, { index: 0, attempt, worker, errors: [] })
+        waiter?.reject(error)
+      }
     } catch (error) {
       waiter?.reject(error)
     }
+  }
+
+  /** @param {number} position */
+  #attemptOf(position) {
+    const attempt = this.#attempts.get(position) ?? 1
+    this.#attempts.delete(position)
+    return attempt
   }
 
   #flushNow = () => {

@@ -1,7 +1,7 @@
 // Errors for what happened to a worker process. Rust tells what it saw as JSON (`src/place/mod.rs`, Exit), followed by
 // the error that the worker itself could still report.
 
-import { WorkerCrashError, WorkerOutOfMemoryError, WorkerStartError } from './errors.js'
+import { TaskTimeoutError, WorkerCrashError, WorkerOutOfMemoryError, WorkerStartError } from './errors.js'
 
 /**
  * @typedef {object} Exit
@@ -43,6 +43,19 @@ export function crashError(row, index, label, decode) {
       ...(index === undefined ? {} : { index }),
       attempt: exit.attempt,
     },
+  )
+}
+
+/**
+ * @param {string} label of the pool
+ * @param {number} timeout milliseconds
+ * @param {{ index: number, attempt: number, worker: number }} details
+ * @returns {TaskTimeoutError}
+ */
+export function timeoutError(label, timeout, details) {
+  return new TaskTimeoutError(
+    `Item ${details.index} took worker ${details.worker} of ${label} longer than ${timeout} ms`,
+    details,
   )
 }
 

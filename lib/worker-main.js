@@ -4,10 +4,11 @@
 // nothing of that is left to claim; then it goes on with the next one, while other items of the chunk may still run.
 
 import { deserialize } from 'node:v8'
-import { FILTER, FIXED_INDEX, FLATTEN } from './chunk-flags.js'
+import { FILTER, FIXED_INDEX, FLATTEN, TIMED } from './chunk-flags.js'
 import { Decoder } from './codec.js'
 import { collected } from './collected.js'
 import { CallSignal, Context } from './context.js'
+import { TaskTimeoutError } from './errors.js'
 import { skip } from './outcome.js'
 import { FRAME, Port } from './worker-port.js'
 import { loadTask } from './worker-task.js'
@@ -61,6 +62,9 @@ class Worker {
   #task
   /** Calls whose mappers may look at their signal. @type {Map<number, CallSignal>} */
   #signals = new Map()
+  /** Items of chunks with a time-out that are awaited, by cell and item: each has a signal of its own.
+   * @type {Map<number, { call: number, signal: CallSignal, index: number, attempt: number }>} */
+  #timed = new Map()
   #retired = false
   #announcing = false
   /** When the event loop last had its turn. */
@@ -142,6 +146,10 @@ class Worker {
         break
       case FRAME.ABORT:
         this.#signal(word(2)).raise(undefined)
+        for (const { call, signal } of this.#timed.values()) if (call === word(2)) signal.raise(undefined)
+        break
+      case FRAME.ABORT_ITEM:
+        this.#abortItem(word(2), word(3))
         break
       case FRAME.FORGET:
         this.#signals.delete(word(2))
@@ -252,6 +260,7 @@ class Worker {
         } catch (error) {
           port.error(cell, item, this.#explained(error))
         }
+        if (chunk.flags & TIMED) this.#timed.delete(timedKey(cell, item))
       }
       item = port.claim(cell)
       if (item === -1) break
@@ -306,13 +315,18 @@ class Worker {
       }
       const value = this.#decoder.decode(row, row + sizes[2 * item], text)
       const index = flags & FIXED_INDEX ? 0 : chunk.firstIndex + item
-      let result = run(value, new Context(index, signal, chunk.attempt))
-      if (flags & FLATTEN) result = collected(result, signal)
+      const own = flags & TIMED ? signalAfter(signal) : signal
+      let result = run(value, new Context(index, own, chunk.attempt))
+      if (flags & FLATTEN) result = collected(result, own)
       if (
         typeof result === 'object' &&
         result !== null &&
         typeof (/** @type {any} */ (result).then) === 'function'
       ) {
+        if (flags & TIMED) {
+          const { call, attempt } = chunk
+          this.#timed.set(timedKey(cell, item), { call, signal: own, index, attempt })
+        }
         return /** @type {PromiseLike<unknown>} */ (result)
       }
       this.#publish(chunk, item, result)
@@ -348,6 +362,18 @@ class Worker {
     this.#announcing = false
     this.#port.announce()
     this.#hear()
+  }
+
+  /**
+   * The time of an item is over: the parent has given it up, and waits a little before it ends this process.
+   * @param {number} cell
+   * @param {number} item
+   */
+  #abortItem(cell, item) {
+    const timed = this.#timed.get(timedKey(cell, item))
+    if (timed === undefined) return
+    const { index, attempt } = timed
+    timed.signal.raise(new TaskTimeoutError(`Item ${index} took longer than its timeout`, { index, attempt }))
   }
 
   /** @param {number} call */
@@ -425,6 +451,24 @@ function reportFullHeap(descriptor) {
 function dropAddons() {
   const { permission } = /** @type {{ permission?: { drop?: (scope: string) => void } }} */ (process)
   permission?.drop?.('addon')
+}
+
+/**
+ * The signal of one item: it is raised with that of its call.
+ * @param {CallSignal} call
+ */
+function signalAfter(call) {
+  const own = new CallSignal()
+  if (call.raised) own.raise(undefined)
+  return own
+}
+
+/**
+ * @param {number} cell
+ * @param {number} item
+ */
+function timedKey(cell, item) {
+  return cell * 0x10000 + item
 }
 
 /** What was written to a pipe may still be on its way, and `process.exit()` would drop it. */

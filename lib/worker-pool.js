@@ -98,8 +98,8 @@ class WorkerPool {
    * @returns {Promise<any>}
    */
   async run(item, options) {
-    const { signal } = runSettings(options)
-    if (signal !== undefined) return this.#runWith(item, signal)
+    const settings = runSettings(options)
+    if (settings.signal !== undefined || settings.tries !== undefined) return this.#runWith(item, settings)
     const core = this.#open()
     if (this.#runs === undefined || this.#runs.over) this.#runs = new PoolRuns(core)
     return this.#runs.run(item)
@@ -155,10 +155,10 @@ class WorkerPool {
 
   /**
    * @param {unknown} item
-   * @param {AbortSignal} signal
+   * @param {ReturnType<typeof runSettings>} settings
    */
-  async #runWith(item, signal) {
-    const call = new PoolCall(this.#open(), openSource([item]), { ...ONE_RUN, signal })
+  async #runWith(item, settings) {
+    const call = new PoolCall(this.#open(), openSource([item]), { ...ONE_RUN, ...settings })
     const { value } = await call.next()
     await call.return()
     return value
@@ -175,12 +175,13 @@ class WorkerPool {
 
   #open() {
     if (this.#phase !== OPEN) throw this.#closedError()
-    const lanes = this.#settings.concurrencyPerWorker
+    const { concurrencyPerWorker: lanes, gracePeriod } = this.#settings
     this.#core ??= new PoolCore(
       this.#settings.label,
       // Each number is small enough, their product need not be.
       Math.min(this.#size * lanes, MAX_CAPACITY),
-      (onWake) => NativePool.processes(this.#size, lanes, GRACE_MS, processOptions(this.#settings), onWake),
+      (onWake) =>
+        NativePool.processes(this.#size, lanes, gracePeriod, processOptions(this.#settings), onWake),
       (define) => new Encoder(define),
       {
         ready: (worker, pid) => {
@@ -299,8 +300,6 @@ const OPEN = 0
 const CLOSING = 1
 /** The engine counts in 32 bits. */
 const MAX_CAPACITY = 2 ** 32 - 1
-/** How long a cut-off mapper may go on before its worker is killed. */
-const GRACE_MS = 200
 const BOOT_FILE = fileURLToPath(new URL('./worker-boot.cjs', import.meta.url))
 /** @type {Readonly<import('./options.js').CallSettings>} */
 const ONE_RUN = Object.freeze({
@@ -312,5 +311,6 @@ const ONE_RUN = Object.freeze({
   signal: undefined,
   stopOnError: true,
   settled: false,
+  tries: undefined,
   form: 0,
 })

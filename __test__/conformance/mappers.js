@@ -247,6 +247,33 @@ export async function skipEvenObject({ i }) {
   return i % 2 === 0 ? skip : true
 }
 
+/** Fails twice, the third try is fine. */
+export async function failTwice(item, { index, attempt }) {
+  await sleep(item % 3)
+  if (attempt < 3) throw new Error(`try ${attempt} of ${index}`)
+  return item
+}
+
+export function failTwiceAtOnce(item, { attempt }) {
+  if (attempt < 3) throw new Error(`try ${attempt}`)
+  return [item, item]
+}
+
+/** Items that are odd end only when their signal is raised, and tell its reason. */
+export async function oddTakesLong(item, { signal }) {
+  if (item % 2 === 1) {
+    await aborted(signal)
+    return signal.reason?.code
+  }
+  return item
+}
+
+/** The same, at the first try. */
+export async function slowAtFirst(item, { attempt, signal }) {
+  if (attempt === 1) await aborted(signal)
+  return item
+}
+
 /** Item 0 yields three results while item 1 fails. */
 export async function slowThree(item) {
   if (item === 1) {

@@ -13,6 +13,7 @@ import { Readable } from 'node:stream'
 import { ReadableStream } from 'node:stream/web'
 import { describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { failureOf } from '../../lib/failure.js'
 import { parallelMap } from '../../lib/parallel-map.js'
 import { countedAsyncSource, countedSource, settledNumber } from './sources.js'
 
@@ -419,6 +420,7 @@ export function conformance(place) {
     })
 
     waysOut({ place, promise, map, item, items, result, badItem, concurrency })
+    tries({ promise, map, item, items, result, resultsOf, concurrency, place })
     consumption({ promise, map, items, resultsOf, result, item, place })
   })
 }
@@ -618,6 +620,138 @@ function waysOut({ promise, map, item, items, result, badItem, concurrency }) {
       await assert.rejects(results.toArray(), reason)
       await results.finished
     }, ['untilAborted'])
+  })
+}
+
+/** Retries and time-outs. */
+function tries({ promise, map, item, items, result, resultsOf, concurrency, place }) {
+  describe('tries', () => {
+    const soon = { initial: 2, jitter: 0.5 }
+
+    promise('what needs no other try has one', async () => {
+      const options = { retries: 3, crashRetries: 3, timeout: 60_000, retryIf: () => assert.fail('asked') }
+      assert.deepEqual(await map(items(300), 'double', options).toArray(), resultsOf(300))
+    })
+
+    promise('an item that never began is not tried again', async () => {
+      const gone = new Error('gone')
+      const source = [Promise.reject(gone), item(1)]
+      const retryIf = () => assert.fail('asked')
+      const outcomes = await map(source, 'double', { retries: 3, retryIf, settled: true }).toArray()
+      assert.deepEqual(outcomes, [
+        { status: 'rejected', reason: gone, index: 0 },
+        { status: 'fulfilled', value: result(1), index: 1 },
+      ])
+      const { index, attempt, errors } = failureOf(outcomes[0])
+      assert.deepEqual({ index, attempt, errors }, { index: 0, attempt: 1, errors: [] })
+    })
+
+    promise('failed items are tried again, in order or not, without the others', async () => {
+      for (const preserveOrder of [true, false]) {
+        const options = { retries: 2, backoff: soon, preserveOrder, backpressure: 16, concurrency }
+        const results = await map(items(40), 'failTwice', options).toArray()
+        if (!preserveOrder) results.sort((a, b) => a - b)
+        assert.deepEqual(results, items(40))
+      }
+    }, ['failTwice'])
+
+    promise('the last error arrives, and failureOf() knows the rest', async () => {
+      const error = await caughtFrom(map([item(0)], 'failTwice', { retries: 1, backoff: soon }).toArray())
+      assert.equal(error.message, 'try 2 of 0')
+      const { index, attempt, errors } = failureOf(error)
+      assert.deepEqual([index, attempt, errors.map(({ message }) => message)], [0, 2, ['try 1 of 0']])
+      assert.equal(failureOf(errors[0]).attempt, 1)
+      const [outcome] = await map([0], 'throwFalsy', { retries: 1, backoff: soon, settled: true }).toArray()
+      assert.deepEqual(outcome, { status: 'rejected', reason: undefined, index: 0 })
+      assert.deepEqual([failureOf(outcome).attempt, failureOf(outcome).errors], [2, [undefined]])
+    }, ['failTwice', 'throwFalsy'])
+
+    promise('retryIf decides, with the error and its context', async () => {
+      const asked = []
+      const retryIf = async (error, { index, attempt }) => {
+        await sleep(1)
+        asked.push(`${error.message} ${index} ${attempt}`)
+        return index === 0 || attempt < 2
+      }
+      const outcomes = await map([0, 1], 'failTwice', {
+        retries: 9,
+        backoff: soon,
+        retryIf,
+        settled: true,
+      }).toArray()
+      assert.equal(outcomes[0].value, 0)
+      assert.equal(outcomes[1].reason.message, 'try 2 of 1')
+      assert.deepEqual(asked.sort(), ['try 1 of 0 0 1', 'try 1 of 1 1 1', 'try 2 of 0 0 2', 'try 2 of 1 1 2'])
+      for (const refuses of [() => false, async () => undefined]) {
+        const error = await caughtFrom(map([0], 'failTwice', { retries: 9, retryIf: refuses }).toArray())
+        assert.deepEqual([error.message, failureOf(error).errors], ['try 1 of 0', []])
+      }
+      const broken = new Error('broken')
+      const throws = () => {
+        throw broken
+      }
+      const error = await caughtFrom(map([0], 'failTwice', { retries: 9, retryIf: throws }).toArray())
+      assert.equal(error, broken)
+      assert.deepEqual(
+        failureOf(error).errors.map(({ message }) => message),
+        ['try 1 of 0'],
+      )
+    }, ['failTwice'])
+
+    promise('flatMap: a try yields all of its results, or none', async () => {
+      const results = parallelMap([1, 2], place.mapper('identity')).flatMap(place.mapper('failTwiceAtOnce'), {
+        retries: 2,
+        backoff: soon,
+      })
+      assert.deepEqual(await results.toArray(), [1, 1, 2, 2])
+    }, ['identity', 'failTwiceAtOnce'])
+
+    promise('the end of a call drops what waits for another try', async () => {
+      const options = {
+        retries: 9,
+        backoff: { initial: 1e9 },
+        concurrency,
+        backpressure: 8,
+        preserveOrder: false,
+      }
+      const controller = new AbortController()
+      const results = map(items(8), 'failTwice', { ...options, signal: controller.signal })
+      const ended = caughtFrom(results.toArray())
+      await sleep(50)
+      controller.abort(new Error('enough'))
+      assert.equal((await ended).message, 'enough')
+      await results.finished
+      const left = map([0, 'no number'], 'double', options)
+      const iterator = left[Symbol.asyncIterator]()
+      assert.deepEqual(await iterator.next(), { done: false, value: 0 })
+      await iterator.return()
+      await left.finished
+      const retryIf = ({ message }) => message !== 'item 1'
+      const stopped = map([3, 1], 'failOdd', { retries: 9, backoff: { initial: 1e9 }, retryIf })
+      assert.equal((await caughtFrom(stopped.toArray())).message, 'item 1')
+      await stopped.finished
+    }, ['failTwice', 'double', 'failOdd'])
+
+    promise('an item that takes too long fails, with its signal raised, and others do not', async () => {
+      const options = { timeout: 150, settled: true, concurrency }
+      const outcomes = await map(items(6), 'oddTakesLong', options).toArray()
+      for (const { index, status, value, reason } of outcomes) {
+        if (index % 2 === 0) assert.deepEqual([status, value], ['fulfilled', index])
+        else {
+          assert.equal(reason.code, 'ERR_TASK_TIMEOUT')
+          assert.deepEqual([reason.name, reason.index, reason.attempt], ['TaskTimeoutError', index, 1])
+          assert.equal(failureOf(reason).index, index)
+        }
+      }
+    }, ['oddTakesLong'])
+
+    promise('a time-out is tried again, and retryIf is asked', async () => {
+      const asked = []
+      const retryIf = (error) => asked.push(error.code)
+      const options = { timeout: 150, retries: 1, backoff: soon, retryIf }
+      assert.deepEqual(await map([0, 1], 'slowAtFirst', options).toArray(), [0, 1])
+      assert.deepEqual(asked, ['ERR_TASK_TIMEOUT', 'ERR_TASK_TIMEOUT'])
+    }, ['slowAtFirst'])
   })
 }
 

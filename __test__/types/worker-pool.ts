@@ -2,6 +2,8 @@
 
 import {
   type ConsumedError,
+  type Failure,
+  failureOf,
   type isWorker,
   type MillraceError,
   native,
@@ -12,6 +14,7 @@ import {
   type Settled,
   skip,
   type TaskModule,
+  type TaskTimeoutError,
   WorkerCrashError,
   type WorkerPool,
   type WorkerStartError,
@@ -260,4 +263,25 @@ expect<Equal<typeof isWorker, boolean>>()
   workerPool('./task.js', { stdout: 'overlapped' })
   // @ts-expect-error: there is no such limit
   workerPool('./task.js', { rlimits: { memory: 1 } })
+}
+
+// Tries.
+{
+  const pool = workerPool<number, string>('./task.js', { gracePeriod: 100 })
+  const retryIf = (error: unknown, context: { index: number; attempt: number }) => error !== context
+  pool.run(1, {
+    retries: Infinity,
+    backoff: { initial: 1, factor: 2, max: 3, jitter: 0 },
+    retryIf,
+    timeout: 1,
+  })
+  const [outcome] = await parallelMap([1], pool, { retries: 1, crashRetries: 1, settled: true }).toArray()
+  const failure = failureOf(outcome)
+  expect<Equal<typeof failure, Failure | undefined>>()
+  expect<Equal<Failure['errors'], readonly unknown[]>>()
+  expect<Equal<TaskTimeoutError['code'], 'ERR_TASK_TIMEOUT'>>()
+  // @ts-expect-error a typo
+  pool.run(1, { retry: 1 })
+  // @ts-expect-error no number
+  pool.run(1, { backoff: { initial: '1s' } })
 }

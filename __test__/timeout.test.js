@@ -1,0 +1,187 @@
+// Time-outs in worker processes: what does not come back is cut off, whoever is busy, and nothing else is lost.
+
+import assert from 'node:assert/strict'
+import { join } from 'node:path'
+import { describe, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { failureOf, parallelMap, TaskTimeoutError } from '../index.js'
+import { children, folderWith, isAlive, LIMIT, linesOf, openPool, rejection, until } from './processes.js'
+
+const value = (number) => ({ act: 'value', value: number })
+
+describe('a time-out', () => {
+  for (const act of ['spin', 'never']) {
+    test(`${act}: the item fails, its process is replaced`, LIMIT, async (t) => {
+      const pool = openPool(t, undefined, { size: 1, gracePeriod: 50 })
+      const pid = await pool.run({ act: 'pid' })
+      const error = await rejection(pool.run({ act }, { timeout: 100 }))
+      assert.ok(error instanceof TaskTimeoutError)
+      assert.deepEqual([error.code, error.index, error.attempt, error.worker], ['ERR_TASK_TIMEOUT', 0, 1, 0])
+      assert.deepEqual({ ...failureOf(error) }, { index: 0, attempt: 1, worker: 0, errors: [] })
+      assert.notEqual(await pool.run({ act: 'pid' }), pid)
+      assert.equal(isAlive(pid), false)
+    })
+  }
+
+  test('a mapper that ends when its signal is raised keeps its process', LIMIT, async (t) => {
+    const pool = openPool(t, undefined, { size: 1, gracePeriod: 20_000 })
+    const noteEnd = join(folderWith(t), 'ends')
+    const pid = await pool.run({ act: 'pid' })
+    const error = await rejection(pool.run({ act: 'untilAborted', noteEnd }, { timeout: 50 }))
+    assert.ok(error instanceof TaskTimeoutError)
+    assert.equal(await pool.run({ act: 'pid' }), pid)
+    assert.deepEqual(linesOf(noteEnd), ['TaskTimeoutError'])
+  })
+
+  test('one that returns within the grace period has failed all the same', LIMIT, async (t) => {
+    const pool = openPool(t, undefined, { size: 1, gracePeriod: 20_000 })
+    const noteEnd = join(folderWith(t), 'ends')
+    const pid = await pool.run({ act: 'pid' })
+    const items = [{ act: 'pastAbort', ms: 100, noteEnd }, value(1)]
+    const results = parallelMap(items, pool, { timeout: 50, settled: true, chunkSize: 2 })
+    const outcomes = await results.toArray()
+    assert.deepEqual(
+      outcomes.map(({ status }) => status),
+      ['rejected', 'fulfilled'],
+    )
+    assert.ok(outcomes[0].reason instanceof TaskTimeoutError)
+    await results.finished
+    assert.deepEqual(linesOf(noteEnd), [String(pid)])
+  })
+
+  test('it counts from the start of the item, not from its submission', LIMIT, async (t) => {
+    const pool = openPool(t, undefined, { size: 1 })
+    await pool.ready()
+    const items = Array.from({ length: 8 }, () => ({ act: 'sleep', ms: 150, value: 'slept' }))
+    const results = await parallelMap(items, pool, { timeout: 1000, chunkSize: 8, backpressure: 8 }).toArray()
+    assert.deepEqual(
+      results,
+      items.map(() => 'slept'),
+    )
+  })
+
+  test('the other items of the chunk run, each once', LIMIT, async (t) => {
+    const pool = openPool(t, undefined, { size: 1, gracePeriod: 20 })
+    const note = join(folderWith(t), 'runs')
+    const items = Array.from({ length: 20 }, (_, i) => ({ ...(i === 7 ? { act: 'spin' } : value(i)), note }))
+    const outcomes = await parallelMap(items, pool, { timeout: 100, settled: true, chunkSize: 20 }).toArray()
+    for (const { index, status } of outcomes) assert.equal(status, index === 7 ? 'rejected' : 'fulfilled')
+    assert.deepEqual(
+      linesOf(note)
+        .map(Number)
+        .sort((a, b) => a - b),
+      Object.keys(items).map(Number),
+    )
+  })
+
+  test('neighbours in the same process run again, and are charged nothing', LIMIT, async (t) => {
+    const pool = openPool(t, undefined, { size: 1, concurrencyPerWorker: 2, gracePeriod: 20 })
+    await pool.ready()
+    const neighbour = {
+      act: 'eval',
+      code: 'return new Promise((end) => setTimeout(end, context.attempt === 1 ? 1e6 : 1, context.attempt))',
+    }
+    const run = pool.run(neighbour)
+    assert.ok((await rejection(pool.run({ act: 'never' }, { timeout: 100 }))) instanceof TaskTimeoutError)
+    assert.equal(await run, 2)
+  })
+
+  test('a try after it waits until the one before is gone', LIMIT, async (t) => {
+    const pool = openPool(t, undefined, { size: 2, gracePeriod: 300 })
+    await pool.ready()
+    const log = join(folderWith(t), 'log')
+    const item = { act: 'trace', log, name: 'item', ms: 300 }
+    const error = await rejection(pool.run(item, { timeout: 100, retries: 1, backoff: { initial: 0 } }))
+    assert.equal(failureOf(error).attempt, 2)
+    await until(() => linesOf(log).length === 4)
+    assert.deepEqual(
+      linesOf(log).map((line) => line.replace(/ \d+ /, ' ')),
+      ['begin item 1', 'end item 1', 'begin item 2', 'end item 2'],
+    )
+  })
+
+  test('after break, too', LIMIT, async (t) => {
+    const pool = openPool(t, undefined, { size: 1, gracePeriod: 20 })
+    const pid = await pool.run({ act: 'pid' })
+    const note = join(folderWith(t), 'runs')
+    const results = parallelMap([value(0), { act: 'spin', note }], pool, { timeout: 300, chunkSize: 1 })
+    for await (const _ of results) {
+      await until(() => linesOf(note).length > 0)
+      break
+    }
+    await results.finished
+    assert.equal(isAlive(pid), false)
+    assert.equal(await pool.run(value(1)), 1)
+  })
+
+  test(
+    'an item that crashes in its grace period has timed out, and is charged to nobody',
+    LIMIT,
+    async (t) => {
+      const pool = openPool(t, undefined, { size: 1, gracePeriod: 20_000 })
+      const code = "return new Promise(() => context.signal.addEventListener('abort', () => process.exit(3)))"
+      const error = await rejection(pool.run({ act: 'eval', code }, { timeout: 50, crashRetries: 0 }))
+      assert.ok(error instanceof TaskTimeoutError)
+      assert.equal(await pool.run(value(1)), 1)
+    },
+  )
+})
+
+test('a blocked event loop keeps nobody from cutting off an endless loop', LIMIT, async (t) => {
+  const pool = openPool(t, undefined, { size: 2, gracePeriod: 100 })
+  await pool.ready()
+  const pids = children()
+  const note = join(folderWith(t), 'runs')
+  const items = [{ act: 'spin', note }, ...Array.from({ length: 100 }, (_, i) => value(i))]
+  const outcomes = parallelMap(items, pool, { timeout: 300, settled: true }).toArray()
+  await until(() => linesOf(note).length > 0)
+  let died = 0
+  for (const end = Date.now() + 3000; Date.now() < end; ) {
+    if (died === 0 && pids.some((pid) => !isAlive(pid))) died = Date.now()
+  }
+  assert.notEqual(died, 0, 'it was killed while we were blocked')
+  const [endless, ...rest] = await outcomes
+  assert.ok(endless.reason instanceof TaskTimeoutError)
+  assert.deepEqual(
+    rest.map((outcome) => outcome.value),
+    items.slice(1).map((item) => item.value),
+  )
+})
+
+describe('on this event loop', () => {
+  test('the item fails at its time, and keeps its slot until it has ended', LIMIT, async () => {
+    let running = 0
+    let most = 0
+    const mapper = async (item) => {
+      most = Math.max(most, ++running)
+      await sleep(item === 0 ? 400 : 1)
+      running--
+      return item
+    }
+    const results = parallelMap([0, 1, 2, 3], mapper, { timeout: 100, concurrency: 2, settled: true })
+    const outcomes = await results.toArray()
+    assert.deepEqual(
+      outcomes.map(({ status }) => status),
+      ['rejected', 'fulfilled', 'fulfilled', 'fulfilled'],
+    )
+    assert.equal(running, 1, 'it still runs')
+    assert.equal(most, 2)
+    await results.finished
+    assert.equal(running, 0)
+  })
+
+  test('a mapper that blocks the event loop has failed when it comes back', LIMIT, async () => {
+    const mapper = () => {
+      for (const end = performance.now() + 60; performance.now() < end; );
+      return 'late'
+    }
+    const error = await rejection(parallelMap([1], mapper, { timeout: 20 }).toArray())
+    assert.ok(error instanceof TaskTimeoutError)
+  })
+
+  test('a mapper that never ends is tried again', LIMIT, async () => {
+    const mapper = (item, { attempt }) => (attempt === 1 ? new Promise(() => {}) : item)
+    const options = { timeout: 30, retries: 1, backoff: { initial: 1 } }
+    assert.deepEqual(await parallelMap([5], mapper, options).toArray(), [5])
+  })
+})
