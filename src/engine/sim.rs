@@ -1601,6 +1601,9 @@ impl Sim {
                 assert!(held, "a worker still knows call {id}, which has finished");
             }
         }
+        for (id, _) in self.calls.iter().filter(|(_, call)| call.sealed && !call.finished) {
+            assert!(!self.engine.calls[id].tries.are_waiting(), "tries of call {id}, which has ended, still wait");
+        }
         for (id, call) in self.calls.iter().filter(|(_, call)| !call.is_ending() && !call.finished && !call.may_stop) {
             // What has ended and has its turn is delivered.
             if call.plan.config.ordered {
