@@ -81,7 +81,8 @@ describe('pipe', () => {
     assert.ok(ticksOf(pid) - used < 5, 'asleep')
     assert.equal(bytes, 0)
     const written = writtenBy(pid) - before
-    assert.ok(written > 256 << 10 && written < 1 << 20, `${written} bytes were taken`)
+    // What is read at once is 32 KiB at most, and less where it comes in pieces.
+    assert.ok(written > 64 << 10 && written < 1 << 20, `${written} bytes were taken`)
     await running
     await pool.close()
     assert.equal(bytes, BYTES)
