@@ -231,7 +231,7 @@ describe('the numbers that the two languages share', () => {
   test('kinds of frames', () => {
     const [, body] = /export const FRAME = \{ (.+) \}/.exec(port)
     const frames = Object.fromEntries(body.split(', ').map((pair) => pair.split(': ')))
-    const inRust = [...place.matchAll(/pub const ([A-Z]+): u32 = (\d+);/g)].map(([, name, value]) => [
+    const inRust = [...place.matchAll(/pub const ([A-Z_]+): u32 = (\d+);/g)].map(([, name, value]) => [
       name,
       value,
     ])
