@@ -8,7 +8,8 @@
 import { FILTER, FLATTEN } from './chunk-flags.js'
 import { collected, notIterable } from './collected.js'
 import { CallSignal, Context } from './context.js'
-import { ConsumedError, TaskTimeoutError } from './errors.js'
+import { ConsumedError } from './errors.js'
+import { ItemTries } from './event-loop-tries.js'
 import { noteFailure, withError } from './failure.js'
 import { InnerResults } from './flat-run.js'
 import { openSource } from './open-source.js'
@@ -69,15 +70,10 @@ class EventLoopRun {
   /** @type {Promise<void> | undefined} */
   #closing
   #closed = false
-  /** How often items are tried, and how long; undefined: once, and as long as they like. */
+  /** How often items are tried, and how long; undefined: once, and as long as they like. @type {ItemTries | undefined} */
   #tries
-  #timeout
-  /** Items that failed and wait for their next try, or for the word that there is one. @type {Set<Retry>} */
-  #waiting = new Set()
-  /** Those of them whose time has come. @type {Retry[]} */
-  #due = []
-  /** Items with a time-out that run: each has a signal of its own. @type {Set<Slot>} */
-  #timed = new Set()
+  /** Each try has its time. */
+  #timed = false
   /** What mappers of a `flatMap()` returned and is still pulled: each has a slot. @type {Set<InnerResults>} */
   #inner = new Set()
   /** `return()` has reported how the closing went. */
@@ -100,8 +96,14 @@ class EventLoopRun {
     this.#window = Number(settings.backpressure)
     this.#preserveOrder = settings.preserveOrder
     this.#form = settings.form
-    this.#tries = settings.tries
-    this.#timeout = settings.tries?.timeout ?? 0
+    if (settings.tries !== undefined) {
+      this.#timed = settings.tries.timeout > 0
+      this.#tries = new ItemTries(settings.tries, this.#signal, {
+        failed: (slot, error) => this.#fail(slot, error),
+        concluded: (index, error, attempt, errors) => this.#conclude(index, error, attempt, errors),
+        goOn: () => this.#goOn(),
+      })
+    }
     this.#ring = new ResultRing(this.#window)
     if (settings.signal?.aborted) this.#onAbort()
     else settings.signal?.addEventListener('abort', this.#onAbort)
@@ -167,9 +169,8 @@ class EventLoopRun {
     this.#filling = true
     this.#starved = false
     while (this.#phase === ACTIVE && this.#running < this.#concurrency) {
-      const retry = this.#due.shift()
+      const retry = this.#tries?.takeDue()
       if (retry !== undefined) {
-        this.#waiting.delete(retry)
         this.#startAgain(retry)
         continue
       }
@@ -235,7 +236,7 @@ class EventLoopRun {
     const mapper = this.#mapper
     if (this.#form === FILTER || this.#tries !== undefined) slot.item = item
     slot.attempt++
-    const signal = this.#timeout > 0 ? this.#time(slot) : this.#signal
+    const signal = (this.#timed && this.#tries?.time(slot)) || this.#signal
     let result
     try {
       result = mapper(item, new Context(slot.index, signal, slot.attempt))
@@ -275,7 +276,7 @@ class EventLoopRun {
    * @param {unknown} value
    */
   #onValue(slot, value) {
-    if (this.#timeout > 0 && this.#isLate(slot)) return
+    if (this.#timed && this.#isLate(slot)) return
     if (value === skip) {
       slot.item = undefined
       this.#settle(slot, SKIPPED, undefined)
@@ -344,7 +345,7 @@ class EventLoopRun {
    * @param {unknown} error
    */
   #onError(slot, error) {
-    if (this.#timeout > 0 && this.#isLate(slot)) return
+    if (this.#timed && this.#isLate(slot)) return
     this.#fail(slot, error)
     this.#release(slot)
   }
@@ -355,22 +356,10 @@ class EventLoopRun {
    * @param {unknown} error
    */
   #fail(slot, error) {
-    const { index, item, attempt, errors } = slot
+    const { index, attempt, errors } = slot
+    const again = this.#phase === ACTIVE && this.#tries?.keep(slot, error)
     slot.item = undefined
-    if (
-      this.#tries === undefined ||
-      this.#phase !== ACTIVE ||
-      attempt > this.#tries.retries ||
-      attempt === 0
-    ) {
-      this.#conclude(index, error, Math.max(attempt, 1), errors)
-      return
-    }
-    noteFailure(error, { index, attempt, errors })
-    const retry = { index, item, attempt, errors, error, clock: undefined }
-    this.#waiting.add(retry)
-    if (this.#tries.retryIf === undefined) this.#delay(retry)
-    else this.#ask(retry)
+    if (!again) this.#conclude(index, error, Math.max(attempt, 1), errors)
   }
 
   /**
@@ -489,42 +478,7 @@ class EventLoopRun {
     return this.#errors.size === 0 ? sourceFailure : { error: this.#errors.toError(sourceFailure) }
   }
 
-  /** @param {Retry} retry */
-  async #ask(retry) {
-    const { index, attempt, error } = retry
-    let again
-    let thrown = error
-    let { errors } = retry
-    try {
-      again = await this.#tries?.retryIf?.(error, { index, attempt })
-    } catch (reason) {
-      thrown = reason
-      errors = withError(errors, error)
-    }
-    if (!this.#waiting.has(retry)) return
-    if (again) {
-      this.#delay(retry)
-      return
-    }
-    this.#waiting.delete(retry)
-    this.#conclude(index, thrown, attempt, errors)
-    this.#goOn()
-  }
-
-  /** @param {Retry} retry */
-  #delay(retry) {
-    const { initial, factor, max, jitter } = /** @type {Tries} */ (this.#tries).backoff
-    const whole = initial === 0 ? 0 : Math.min(max, initial * factor ** (retry.attempt - 1))
-    retry.clock = setTimeout(
-      () => {
-        this.#due.push(retry)
-        this.#fill()
-      },
-      whole * (1 - jitter * Math.random()),
-    )
-  }
-
-  /** @param {Retry} retry whose slot is free, and whose place in the order was kept */
+  /** @param {import('./event-loop-tries.js').Retry} retry whose slot is free, and whose place in the order was kept */
   #startAgain({ index, item, attempt, errors, error }) {
     const slot = this.#idle.pop() ?? this.#makeSlot()
     slot.index = index
@@ -536,68 +490,21 @@ class EventLoopRun {
 
   /** Nothing waits for another try any more; the items' places in the order are places to throw at. */
   #dropRetries() {
-    this.#due.length = 0
-    for (const { index, clock } of this.#waiting) {
-      clearTimeout(clock)
-      if (this.#phase === STOPPED) this.#put(index, FAILURE, undefined)
-    }
-    this.#waiting.clear()
+    if (this.#tries === undefined) return
+    for (const index of this.#tries.drop()) if (this.#phase === STOPPED) this.#put(index, FAILURE, undefined)
   }
 
   /**
-   * An item begins: its time runs.
-   * @param {Slot} slot
-   */
-  #time(slot) {
-    const signal = new CallSignal()
-    const clock = setTimeout(() => {
-      this.#cutOff(slot)
-      this.#goOn()
-    }, this.#timeout)
-    slot.clock = { timer: clock, started: performance.now(), signal }
-    this.#timed.add(slot)
-    if (this.#signal.raised) signal.raise(undefined)
-    return signal
-  }
-
-  /**
-   * A mapper has come back. True: too late, or it did not run; its outcome is known.
+   * A mapper has come back. True: too late, and its slot is free again.
    * @param {Slot} slot
    */
   #isLate(slot) {
-    const { clock, cutOff } = slot
-    if (clock === undefined) return false
-    slot.clock = undefined
-    slot.cutOff = false
-    this.#timed.delete(slot)
-    if (!cutOff) {
-      clearTimeout(clock.timer)
-      // One that never lets go of the event loop is past its timer.
-      if (performance.now() - clock.started < this.#timeout) return false
-      this.#cutOff(slot, clock)
-      slot.cutOff = false
-    }
+    if (!this.#tries?.isLate(slot)) return false
     this.#release(slot)
     return true
   }
 
-  /**
-   * The time of an item is over. It keeps its slot until it has really ended: nobody can stop it.
-   * @param {Slot} slot
-   * @param {Slot['clock']} [clock]
-   */
-  #cutOff(slot, clock = slot.clock) {
-    const { index, attempt } = slot
-    const error = new TaskTimeoutError(`Item ${index} took longer than ${this.#timeout} ms`, {
-      index,
-      attempt,
-    })
-    slot.cutOff = true
-    clock?.signal.raise(error)
-    this.#fail(slot, error)
-  }
-
-  /** Something has ended that no slot waits for. */
+  /** Something has ended, or is due, that no slot waits for. */
   #goOn() {
     if (this.#waiters.length !== 0) this.#answer()
     this.#fill()
@@ -606,7 +513,7 @@ class EventLoopRun {
   /** @param {unknown} reason the results are no longer wanted */
   #raise(reason) {
     this.#signal.raise(reason)
-    for (const { clock } of this.#timed) clock?.signal.raise(reason)
+    this.#tries?.raise(reason)
   }
 
   /**
@@ -637,8 +544,7 @@ class EventLoopRun {
   #end() {
     this.#phase = OVER
     this.#dropRetries()
-    // What still runs is given its time, but nobody waits for that.
-    for (const { clock } of this.#timed) clock?.timer.unref()
+    this.#tries?.unref()
     this.#ring.clear()
     for (const inner of this.#inner) inner.close()
     this.#settings.signal?.removeEventListener('abort', this.#onAbort)
@@ -677,22 +583,12 @@ class EventLoopRun {
  * @property {any} item what `filter()` yields, or what is tried again
  * @property {number} attempt which try at it runs, from 1; 0: the item is a promise, and not there yet
  * @property {readonly unknown[]} errors of the tries before
- * @property {{ timer: NodeJS.Timeout, started: number, signal: CallSignal } | undefined} clock while its time runs
+ * @property {import('./event-loop-tries.js').Clock | undefined} clock while its time runs
  * @property {boolean} cutOff its time is over, and its mapper is not
  * @property {(item: unknown) => void} onItem the item was a promise, now it is here
  * @property {(value: unknown) => void} onValue
  * @property {(error: unknown) => void} onError
  */
-/**
- * @typedef {object} Retry
- * @property {number} index
- * @property {any} item
- * @property {number} attempt the try that failed
- * @property {readonly unknown[]} errors of the tries before it
- * @property {unknown} error of it
- * @property {NodeJS.Timeout | undefined} clock
- */
-/** @typedef {import('./options.js').TrySettings} Tries */
 /** @typedef {{ resolve: (result: IteratorResult<any, undefined>) => void, reject: (error: unknown) => void }} Waiter */
 
 // Phases: a STOPPED run starts nothing more but delivers what was before its error, an OVER one delivers nothing.
