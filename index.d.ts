@@ -14,6 +14,8 @@ import type { Duplex, Readable } from 'node:stream'
  * `return()`s the source once and raises `context.signal`; mappers that run then may go on to their end, their results
  * are dropped (`finished` waits for them).
  *
+ * Mapper and `retryIf` are called in the async context of this call: an AsyncLocalStorage holds in them what it held here.
+ *
  * @param source any iterable, async iterable, Node `Readable` or web `ReadableStream`, also an infinite one. It is
  *   pulled one item at a time, and only when there is room for what it yields.
  * @param mapper called as `(item, context)`; what it throws is an error of that item.
@@ -791,7 +793,8 @@ export interface WorkerPool<Item = any, Result = any> extends Operation<Item, Re
   [Symbol.asyncDispose](): Promise<void>
   /**
    * Call a function when something happens to the processes; {@link WorkerPoolEvents} says what. Listeners do not keep
-   * the program alive. What one throws is an uncaught exception.
+   * the program alive. They are called in the async context (AsyncLocalStorage) of the one who made the pool. What one
+   * throws is an uncaught exception.
    * @throws {TypeError} ERR_INVALID_ARG_TYPE: an event that does not exist, or a listener that is no function.
    * @example
    * ```js

@@ -5,6 +5,7 @@
 // preserveOrder its entry is that of its index, otherwise that of its turn to finish.
 // `#outstanding` counts from pull to leaving and never exceeds the window, so the ring holds at most a window.
 
+import { runIn } from './async-context.js'
 import { FILTER, FLATTEN } from './chunk-flags.js'
 import { collected, notIterable } from './collected.js'
 import { CallSignal, Context } from './context.js'
@@ -529,7 +530,9 @@ class EventLoopRun {
     this.#raise(undefined)
   }
 
-  #onAbort = () => {
+  #onAbort = () => runIn(this.#settings.context, this.#abort)
+
+  #abort = () => {
     const reason = this.#settings.signal?.reason
     // First, because what is closed at the end may ask for more at once.
     this.#failure = { error: reason }

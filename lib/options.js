@@ -3,6 +3,7 @@
 
 import path from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { callerContext, heldIn } from './async-context.js'
 import { CONTAINMENT_OPTIONS, containment, fileURLPath } from './containment.js'
 import { invalidArgType, outOfRange, unknownOption } from './errors.js'
 import { startCall } from './outcome.js'
@@ -19,6 +20,7 @@ import { shippedFunction } from './shipped-function.js'
  * @property {boolean} stopOnError
  * @property {boolean} settled
  * @property {Readonly<TrySettings> | undefined} tries undefined: an item has one try, and any time
+ * @property {import('node:async_hooks').AsyncResource} [context] of the one who made the call, where something is stored in it
  * @property {number} form what becomes of the mapper's results: 0, or FILTER or FLATTEN (chunk-flags.js)
  */
 
@@ -27,10 +29,12 @@ import { shippedFunction } from './shipped-function.js'
  * @typedef {object} TrySettings
  * @property {number} retries of a failed item, or Infinity
  * @property {Readonly<Backoff>} backoff
- * @property {((error: unknown, context: { index: number, attempt: number }) => unknown) | undefined} retryIf undefined: always
+ * @property {RetryIf | undefined} retryIf undefined: always
  * @property {number} crashRetries
  * @property {number} timeout milliseconds of a try; 0: any time
  */
+
+/** @typedef {(error: unknown, context: { index: number, attempt: number }) => unknown} RetryIf */
 
 /**
  * What is waited before a retry, in milliseconds.
@@ -250,7 +254,7 @@ function trySettings(given) {
   const settings = {
     retries: countUpTo(given, 'retries', Infinity),
     backoff: backoffSettings(given),
-    retryIf: /** @type {TrySettings['retryIf']} */ (retryIf),
+    retryIf: retryIf && heldIn(callerContext(), /** @type {RetryIf} */ (retryIf)),
     crashRetries: countUpTo(given, 'crashRetries', MAX_CRASH_RETRIES),
     timeout: numberWithin(given, 'timeout', 'milliseconds', 1, MAX_MILLISECONDS, 0),
   }

@@ -1,5 +1,6 @@
 // What a call is to do, checked when it is made; it can begin on any source later. Where it runs is the mapper's business.
 
+import { callerContext, heldIn } from './async-context.js'
 import { FLATTEN } from './chunk-flags.js'
 import { startEventLoop } from './event-loop.js'
 import { FlatRun } from './flat-run.js'
@@ -16,10 +17,12 @@ import { startCall } from './outcome.js'
  */
 export function plannedCall(mapper, options, form = 0) {
   const kind = mapperKind(mapper)
-  const settings = parallelMapSettings(options, kind, form)
+  const context = callerContext()
+  const checked = parallelMapSettings(options, kind, form)
+  const settings = context === undefined ? checked : Object.freeze({ ...checked, context })
   const map = (/** @type {Source} */ source) =>
     kind === 'function'
-      ? startEventLoop(source, /** @type {(item: any, context: any) => unknown} */ (mapper), settings)
+      ? startEventLoop(source, heldIn(context, /** @type {MapperFunction} */ (mapper)), settings)
       : /** @type {StartsCalls} */ (mapper)[startCall](source, settings)
   return {
     settings,
@@ -29,5 +32,6 @@ export function plannedCall(mapper, options, form = 0) {
 
 /** @typedef {import('./outcome.js').Run<any>} Run */
 /** @typedef {import('./source.js').Source} Source */
+/** @typedef {(item: any, context: any) => unknown} MapperFunction */
 /** @typedef {import('./options.js').CallSettings} Settings */
 /** @typedef {{ [startCall](source: Source, settings: Readonly<Settings>): Run }} StartsCalls */

@@ -1,6 +1,7 @@
 // One call on a pool: pulls the source on credit, encodes items into chunks, and serves results from a local buffer.
 // The engine (Rust) decides everything that concerns more than one item: order, window, who runs what.
 
+import { runIn } from './async-context.js'
 import { ERROR, SKIPPED, VALUE } from './batch-reader.js'
 import { FILTER, FLATTEN, TIMED } from './chunk-flags.js'
 import { notIterable } from './collected.js'
@@ -233,6 +234,10 @@ export class PoolCall {
 
   /** Something was received, or the source has something. */
   proceed() {
+    runIn(this.#settings.context, this.#goOn)
+  }
+
+  #goOn = () => {
     this.#answer()
     this.#fill()
   }
@@ -503,12 +508,13 @@ export class PoolCall {
   #announceStop(error) {
     if (this.#stop !== undefined) return
     this.#stop = { error }
-    this.#tellStop?.(error)
+    const tell = this.#tellStop
+    if (tell !== undefined) runIn(this.#settings.context, () => tell(error))
   }
 
   #close() {
     if (this.#closing === undefined) {
-      this.#closing = this.#source.close()
+      this.#closing = runIn(this.#settings.context, () => this.#source.close())
       const closed = () => {
         this.#sourceClosed = true
         this.#checkFinished()

@@ -2,6 +2,7 @@
 // batches are read and handed to their calls. Process pools and native operations differ only in how the Rust pool is
 // made and how an item becomes bytes.
 
+import { runApart } from './async-context.js'
 import { BatchReader, SECTION } from './batch-reader.js'
 import { Decoder } from './codec.js'
 import { exitOf, startError } from './worker-failure.js'
@@ -291,5 +292,5 @@ const MAX_KEPT_BUFFERS = 8
  */
 function wakeOf(core) {
   const weak = new WeakRef(core)
-  return () => weak.deref()?.collect()
+  return () => runApart(() => weak.deref()?.collect())
 }

@@ -2,10 +2,13 @@
 // read, and listeners may do anything, so they are called when all of the batch has found its place.
 
 import { EventEmitter } from 'node:events'
+import { callerContext, runApart, runIn } from './async-context.js'
 import { invalidArgType } from './errors.js'
 
 export class PoolEvents {
   #emitter = new EventEmitter()
+  /** Listeners are called in the context of the one who made the pool, as those of any resource of Node. */
+  #context = callerContext()
   /** @type {[name: string, ...args: unknown[]][]} */
   #waiting = []
 
@@ -41,7 +44,7 @@ export class PoolEvents {
   flush() {
     for (const event of this.#waiting.splice(0)) {
       try {
-        this.#emitter.emit(...event)
+        runIn(this.#context, () => runApart(() => this.#emitter.emit(...event)))
       } catch (error) {
         // The listener's, which no call of ours may fail of: nobody catches it, as with any listener of Node.
         queueMicrotask(() => {
