@@ -1,4 +1,4 @@
-// Every code block in README.md, docs/ and the doc comments of index.d.ts runs, as it stands there (code-blocks.js
+// Every code block in README.md, docs/ and the doc comments of the typings runs, as it stands there (code-blocks.js
 // says how).
 
 import assert from 'node:assert/strict'
@@ -33,12 +33,18 @@ const STRICT = [
 const COMMENT_MARGIN = /^ +\* ?/gm
 
 const documents = readdirSync(join(root, 'docs')).filter((name) => name.endsWith('.md'))
-for (const page of ['README.md', 'index.d.ts', ...documents.map((name) => `docs/${name}`)]) {
+const typings = readdirSync(join(root, 'lib/compat')).filter((name) => name.endsWith('.d.ts'))
+for (const page of [
+  'README.md',
+  'index.d.ts',
+  ...typings.map((name) => `lib/compat/${name}`),
+  ...documents.map((name) => `docs/${name}`),
+]) {
   const blocks = codeBlocks(readFileSync(join(root, page), 'utf8').replaceAll(COMMENT_MARGIN, ''))
   if (blocks.length === 0) continue
   const place = join(folder, page.replaceAll(/\W/g, '-'))
   mkdirSync(place)
-  if (page === 'index.d.ts') writeFileSync(join(place, 'double.js'), TASK)
+  if (page.endsWith('.d.ts')) writeFileSync(join(place, 'double.js'), TASK)
   for (const { name, code } of blocks) writeFileSync(join(place, name), code)
 
   describe(page, () => {

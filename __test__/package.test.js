@@ -28,6 +28,10 @@ const locked = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8'))
 const dependencies = Object.entries(locked)
   .filter(([path, { dev, optional }]) => path !== '' && !dev && !optional)
   .map(([path]) => join(root, path))
+/** What is exported beside the package itself: `millrace/p-map` and the like. */
+const subpaths = Object.entries(manifest.exports)
+  .filter(([path, { import: esm }]) => path !== '.' && esm !== undefined)
+  .map(([path, { import: esm }]) => ({ name: path.slice(2), types: esm.types.slice(2) }))
 let tarball
 let packed
 
@@ -47,6 +51,7 @@ test('the package holds what it needs, and nothing of the workshop', () => {
     'index.js',
     'index.d.ts',
     'index.d.cts',
+    ...subpaths.flatMap(({ types }) => [types, types.replace(/ts$/, 'cts')]),
     'README.md',
     'LICENSE',
     'lib/binding.js',
@@ -110,6 +115,44 @@ describe('installed, the example of the README runs', () => {
       const place = project(`typescript-commonjs-${module}`, {})
       writeTypeScript(place, module, (code) => asCommonJs(code, 'import'))
       printsTheSame(join(place, 'out'))
+    })
+  }
+})
+
+describe('installed, every subpath is found', () => {
+  // Each says hello through what it exports, imported and required, by JavaScript and by TypeScript.
+  const FACES = {
+    'p-map': {
+      names: 'pMap, { pMapSkip }',
+      required: '{ default: pMap, pMapSkip }',
+      code: `pMap(['hello', 'you'], async (word, index) => (index > 0 ? pMapSkip : word.toUpperCase())).then(([word]) => console.log(word))\n`,
+    },
+  }
+
+  test('there is one for each', () => {
+    assert.deepEqual(
+      subpaths.map(({ name }) => name),
+      Object.keys(FACES),
+    )
+  })
+
+  for (const [kind, fields] of [
+    ['esm', { type: 'module' }],
+    ['commonjs', {}],
+  ]) {
+    test(`in a project of kind ${kind}`, () => {
+      const place = project(`subpaths-${kind}`, fields)
+      for (const [name, { names, required, code }] of Object.entries(FACES)) {
+        const imported = `import ${names} from 'millrace/${name}'\n`
+        const loaded = kind === 'esm' ? imported : `const ${required} = require('millrace/${name}')\n`
+        writeFileSync(join(place, `${name}.js`), loaded + code)
+        writeFileSync(join(place, `${name}-typed.ts`), imported + code)
+      }
+      compile(place, 'nodenext')
+      for (const name of Object.keys(FACES)) {
+        assert.equal(run(process.execPath, [`${name}.js`], place), 'HELLO\n')
+        assert.equal(run(process.execPath, [join('out', `${name}-typed.js`)], place), 'HELLO\n')
+      }
     })
   }
 })
@@ -187,6 +230,11 @@ function writeTypeScript(place, module, change) {
     const typed = change(code).replace(/(export default \(\w+)\)/, '$1: string)')
     writeFileSync(join(place, name.replace(/js$/, 'ts')), typed)
   }
+  compile(place, module)
+  assert.ok(readdirSync(join(place, 'out')).includes(main.name))
+}
+
+function compile(place, module) {
   mkdirSync(join(place, 'node_modules/@types'))
   symlinkSync(join(root, 'node_modules/@types/node'), join(place, 'node_modules/@types/node'))
   const compilerOptions = {
@@ -199,7 +247,6 @@ function writeTypeScript(place, module, change) {
   }
   writeFileSync(join(place, 'tsconfig.json'), JSON.stringify({ compilerOptions, include: ['*.ts'] }))
   run(process.execPath, [join(root, 'node_modules/typescript/bin/tsc')], place)
-  assert.ok(readdirSync(join(place, 'out')).includes(main.name))
 }
 
 /** What a command that ends well prints; it must not warn either. */

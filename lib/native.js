@@ -4,9 +4,10 @@
 import { types } from 'node:util'
 import { availableParallelism, NativePool } from './binding.js'
 import { invalidArgType, MillraceError } from './errors.js'
-import { startCall } from './outcome.js'
+import { openRuns, startCall } from './outcome.js'
 import { PoolCall } from './pool-call.js'
 import { PoolCore } from './pool-core.js'
+import { PoolRuns } from './pool-runs.js'
 
 export const native = Object.freeze({
   /** @param {...unknown} options none */
@@ -31,6 +32,11 @@ class NativeOperation {
    */
   [startCall](source, settings) {
     return new PoolCall(coreOf(this.#name), source, settings)
+  }
+
+  /** @param {unknown} skipped */
+  [openRuns](skipped) {
+    return new PoolRuns(coreOf(this.#name), skipped)
   }
 }
 

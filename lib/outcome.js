@@ -7,6 +7,9 @@ export const skip = Symbol.for('millrace.skip')
 /** The method that makes an object a mapper: `[startCall](source, settings) → run`. */
 export const startCall = Symbol('millrace.startCall')
 
+/** The method of the same objects for items that are promises: `[openRuns](skipped) → PoolRuns`. */
+export const openRuns = Symbol('millrace.openRuns')
+
 /**
  * What a place gives back for one call. All of it belongs to one consumer.
  * @template R

@@ -1,4 +1,5 @@
-// All `run()` calls of a pool: one call of the engine, without order, window or end, whose items are promises here.
+// Items that are promises here: one call of the engine, without order or window. All `run()` calls of a pool are one, and
+// so is each call of a face (`compat/operation-runs.js`).
 
 import { ENTRY_WORDS, indexOf, LOST, SKIPPED, statusOf, VALUE } from './batch-reader.js'
 import { FIXED_INDEX } from './chunk-flags.js'
@@ -25,10 +26,15 @@ export class PoolRuns {
   #untold = 0
   #untoldBytes = 0
   #over = false
+  #skipped
 
-  /** @param {import('./pool-core.js').PoolCore} core */
-  constructor(core) {
+  /**
+   * @param {import('./pool-core.js').PoolCore} core
+   * @param {unknown} [skipped] the result of an item that yields nothing
+   */
+  constructor(core, skipped) {
     this.#core = core
+    this.#skipped = skipped
     this.#writer = new ItemWriter(core.encoder)
     this.id = core.native.open(false, false, core.capacity, NO_LIMIT, Number.MAX_SAFE_INTEGER, 0)
     core.add(this)
@@ -143,7 +149,7 @@ export class PoolRuns {
     }
     try {
       if (status === VALUE) waiter?.resolve(decode(bytes, row, rowEnd))
-      else if (status === SKIPPED) waiter?.resolve(undefined)
+      else if (status === SKIPPED) waiter?.resolve(this.#skipped)
       else if (status === LOST) {
         const said = bytes.subarray(row, rowEnd)
         const crash = crashError(said, undefined, this.#core.label, (value) => decode(value, 0, value.length))

@@ -9,7 +9,7 @@ import { PoolClosedError, SerializationError, WorkerStartError } from './errors.
 import { isWorker } from './is-worker.js'
 import { openSource } from './open-source.js'
 import { closeSettings, runSettings, workerPoolSettings } from './options.js'
-import { startCall } from './outcome.js'
+import { openRuns, startCall } from './outcome.js'
 import { permissionFlags } from './permission.js'
 import { PoolCall } from './pool-call.js'
 import { PoolCore } from './pool-core.js'
@@ -151,6 +151,11 @@ class WorkerPool {
    */
   [startCall](source, settings) {
     return new PoolCall(this.#open(), source, settings)
+  }
+
+  /** @param {unknown} skipped */
+  [openRuns](skipped) {
+    return new PoolRuns(this.#open(), skipped)
   }
 
   /**

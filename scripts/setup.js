@@ -3,7 +3,7 @@
 
 import { spawnSync } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { root } from './root.js'
 import { cargoRuns, compilerRuns, npmRuns, SetupError } from './tools.js'
 
@@ -119,18 +119,28 @@ function oldestRust() {
 }
 
 /**
- * TypeScript that compiles to CommonJS reads typings from a .d.cts; ours have only named exports, so the text is
- * the same.
+ * TypeScript that compiles to CommonJS reads typings from a .d.cts. Ours say the same: of the names, and of the default
+ * export too, because Node's require() gives it as `default`. A relative import would have to end in .cjs there, so
+ * typings import each other by the package's name.
  */
 function writeCommonJsTypes() {
-  const types = readFileSync(join(root, 'index.d.ts'), 'utf8')
-  if (/^export default|from '\.{1,2}\//m.test(types)) {
-    throw new SetupError(
-      'index.d.ts: a default export or a relative import does not carry over to index.d.cts',
-    )
+  const { exports } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+  for (const { import: esm, require: commonJs } of Object.values(exports)) {
+    if (esm !== undefined) writeCommonJsType(esm.types, commonJs.types)
   }
-  const made = `// Made from index.d.ts by scripts/setup.js.\n${types}`
-  const path = join(root, 'index.d.cts')
+}
+
+/**
+ * @param {string} from of package.json
+ * @param {string} to
+ */
+function writeCommonJsType(from, to) {
+  const types = readFileSync(join(root, from), 'utf8')
+  if (/from '\.{1,2}\//.test(types)) {
+    throw new SetupError(`${from}: a relative import does not carry over to ${to}`)
+  }
+  const made = `// Made from ${basename(from)} by scripts/setup.js.\n${types}`
+  const path = join(root, to)
   if (!existsSync(path) || readFileSync(path, 'utf8') !== made) {
     // Never written in place: a reader finds the old text or the new.
     rmSync(path, { force: true })
