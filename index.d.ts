@@ -868,19 +868,104 @@ export interface CloseOptions {
  */
 export const isWorker: boolean
 
-/** Operations that run on Rust threads, without any JavaScript. Each is a mapper for {@link parallelMap}. */
+/**
+ * Operations that run on Rust threads, without any JavaScript: mappers for {@link parallelMap}, which can also be run by
+ * themselves. All of them share as many threads as there are processors. An item is copied when it is pulled (or given to
+ * `run()`), so what becomes of it afterwards in JavaScript changes nothing. An item of another type is a `TypeError`
+ * (ERR_INVALID_ARG_TYPE) of that item. A lone surrogate in a string counts as U+FFFD. docs/native.md has it all.
+ */
 export const native: {
   /**
-   * Hash each item with SHA-256: a string (its UTF-8 bytes) or binary data in, lower-case hexadecimal text out. Any
-   * other item is a `TypeError` (ERR_INVALID_ARG_TYPE) of that item.
+   * Hash each item with SHA-256: its bytes (of a string, its UTF-8) in, the digest out, as lower-case hexadecimal text.
+   * @param options `encoding`: 'hex' (the default), 'base64', or 'buffer'.
+   * @throws {TypeError} ERR_INVALID_ARG_TYPE: an option is not what it should be. So do all operations.
+   * @throws {RangeError} ERR_OUT_OF_RANGE: an option has a value that it cannot have. So do all operations.
    * @example
    * ```js
    * import { native, parallelMap } from 'millrace'
    *
    * console.log(await parallelMap(['a', Buffer.from('b')], native.sha256()).toArray())
+   * console.log(native.sha256({ encoding: 'base64' }).runSync('a'))
    * ```
    */
-  sha256(): Operation<string | ArrayBuffer | ArrayBufferView, string>
+  sha256: DigestMaker
+  /** Hash each item with SHA-512, as {@link native.sha256} does it. */
+  sha512: DigestMaker
+  /** Hash each item with SHA-1, as {@link native.sha256} does it. Not for security. */
+  sha1: DigestMaker
+  /** Hash each item with MD5, as {@link native.sha256} does it. Not for security. */
+  md5: DigestMaker
+  /** Hash each item with BLAKE3 (32 bytes), as {@link native.sha256} does it. */
+  blake3: DigestMaker
+  /** Hash each item with XXH3 (64 bits, seed 0, most significant byte first), as {@link native.sha256} does it. Not for security. */
+  xxh3: DigestMaker
+  /** The CRC-32 of each item (that of zlib; most significant byte first), as {@link native.sha256} does it. Not for security. */
+  crc32: DigestMaker
+  /**
+   * Join operations to one: each takes what the one before gives. One crossing in and one out; nothing between them
+   * reaches JavaScript.
+   * @throws {TypeError} ERR_INVALID_ARG_TYPE: something is no native operation, or does not take what the one before gives.
+   * @example
+   * ```js
+   * import { native } from 'millrace'
+   *
+   * const { pipe, sha256, md5 } = native
+   * console.log(await pipe(sha256({ encoding: 'buffer' }), md5()).run('a'))
+   * ```
+   */
+  pipe<A, B>(first: NativeOperation<A, B>): NativeOperation<A, B>
+  pipe<A, B extends B2, B2, C>(
+    first: NativeOperation<A, B>,
+    second: NativeOperation<B2, C>,
+  ): NativeOperation<A, C>
+  pipe<A, B extends B2, B2, C extends C2, C2, D>(
+    first: NativeOperation<A, B>,
+    second: NativeOperation<B2, C>,
+    third: NativeOperation<C2, D>,
+  ): NativeOperation<A, D>
+  pipe<A, B extends B2, B2, C extends C2, C2, D extends D2, D2, E>(
+    first: NativeOperation<A, B>,
+    second: NativeOperation<B2, C>,
+    third: NativeOperation<C2, D>,
+    fourth: NativeOperation<D2, E>,
+  ): NativeOperation<A, E>
+  pipe(...operations: NativeOperation<any, any>[]): NativeOperation<any, any>
+}
+
+/** What has bytes: a string (its UTF-8), a Buffer, any typed array, a DataView, an ArrayBuffer. */
+export type Bytes = string | ArrayBufferLike | ArrayBufferView
+
+/** What makes an operation that hashes. */
+export interface DigestMaker {
+  (options?: { encoding?: 'hex' | 'base64' | undefined }): NativeOperation<Bytes, string>
+  (options: { encoding: 'buffer' }): NativeOperation<Bytes, Buffer>
+  (options?: { encoding?: 'hex' | 'base64' | 'buffer' | undefined }): NativeOperation<Bytes, string | Buffer>
+}
+
+/** An operation on Rust threads. Only {@link native} makes them. It holds nothing that would have to be closed. */
+export interface NativeOperation<Item, Result> extends Operation<Item, Result> {
+  /**
+   * Run one item, on another thread.
+   * @param options `signal`: rejects at once with its reason; and how often, and how long, the item is tried.
+   * @example
+   * ```js
+   * import { native } from 'millrace'
+   *
+   * console.log(await native.blake3().run('a'))
+   * ```
+   */
+  run(item: Item, options?: RunOptions): Promise<Result>
+  /**
+   * Run one item here and now, for what is small: the event loop stands still meanwhile.
+   * @throws what `run()` rejects with.
+   * @example
+   * ```js
+   * import { native } from 'millrace'
+   *
+   * console.log(native.crc32().runSync('a')) // e8b7be43
+   * ```
+   */
+  runSync(item: Item): Result
 }
 
 /** A mapper that is no function: a pool, or a native operation. Only Millrace makes them. */
@@ -946,6 +1031,23 @@ export class TaskTimeoutError extends MillraceError {
 /** The pool was closed before the work was given to it. */
 export class PoolClosedError extends MillraceError {
   readonly code: 'ERR_POOL_CLOSED'
+}
+
+/** A native operation was to decode what is not what it should be, or is cut off. */
+export class CorruptDataError extends MillraceError {
+  readonly code: 'ERR_CORRUPT_DATA'
+}
+
+/** A native operation was to read text, and the bytes are not UTF-8. */
+export class InvalidTextError extends MillraceError {
+  readonly code: 'ERR_INVALID_TEXT'
+}
+
+/** The result of a native operation would be larger than it may become. */
+export class OutputTooLargeError extends MillraceError {
+  readonly code: 'ERR_OUTPUT_TOO_LARGE'
+  /** Most bytes that it may have. */
+  readonly limit?: number
 }
 
 /** The results of a call were asked for a second time. */

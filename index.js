@@ -2,8 +2,11 @@
 
 export {
   ConsumedError,
+  CorruptDataError,
   FalsyValueError,
+  InvalidTextError,
   MillraceError,
+  OutputTooLargeError,
   PoolClosedError,
   SerializationError,
   TaskTimeoutError,

@@ -47,7 +47,9 @@ export class BatchReader {
     const count = words[0]
     this.words = words
     this.end = count
-    this.at = 3
+    this.at = 4
+    /** How many of its values have no row in it. */
+    this.large = words[3]
     this.row = count * 4
     this.text = this.row + words[1]
   }

@@ -12,7 +12,7 @@
  * @property {string} [signal] signal that ended the worker process
  * @property {string} [stderr] the last part of what the worker process wrote to stderr
  * @property {number} [rss] bytes of memory of its own that the worker process had when it was over its limit
- * @property {number} [limit] that limit
+ * @property {number} [limit] that limit; most bytes that a result may have
  */
 
 /** Base class of the errors that Millrace itself makes. Its `code` is stable, its message is not. */
@@ -76,6 +76,24 @@ export class FalsyValueError extends MillraceError {
   static code = 'ERR_FALSY_VALUE'
 }
 
+/** What was to be decoded is not what it should be, or is cut off. */
+export class CorruptDataError extends MillraceError {
+  /** @override */
+  static code = 'ERR_CORRUPT_DATA'
+}
+
+/** Bytes that were to be text are not UTF-8. */
+export class InvalidTextError extends MillraceError {
+  /** @override */
+  static code = 'ERR_INVALID_TEXT'
+}
+
+/** A result would be larger than it may become. */
+export class OutputTooLargeError extends MillraceError {
+  /** @override */
+  static code = 'ERR_OUTPUT_TOO_LARGE'
+}
+
 /** The results of a call were asked for a second time. */
 export class ConsumedError extends MillraceError {
   /** @override */
@@ -91,6 +109,9 @@ for (const errorClass of [
   TaskTimeoutError,
   PoolClosedError,
   FalsyValueError,
+  CorruptDataError,
+  InvalidTextError,
+  OutputTooLargeError,
   ConsumedError,
 ]) {
   // On the prototype, as the names of the built-in classes are: not one more own property on every error.
@@ -129,6 +150,34 @@ export function outOfRange(name, expected, actual) {
 export function unknownOption(unknown, known) {
   const message = `Unknown option "${unknown}": expected one of ${known.join(', ')}, got "${unknown}"`
   return withCode(new TypeError(message), ERR_INVALID_ARG_TYPE)
+}
+
+/**
+ * An item of the right type that an operation can do nothing with.
+ * @param {string} message
+ * @returns {RangeError & { code: string }}
+ */
+export function unfitValue(message) {
+  return withCode(new RangeError(message), ERR_OUT_OF_RANGE)
+}
+
+/**
+ * An item of a type that an operation does not take.
+ * @param {string} message
+ * @returns {TypeError & { code: string }}
+ */
+export function unfitItem(message) {
+  return withCode(new TypeError(message), ERR_INVALID_ARG_TYPE)
+}
+
+/**
+ * A regular expression that cannot run in linear time, or is none.
+ * @param {string} message
+ * @param {number} position in its source
+ * @returns {SyntaxError & { code: string, position: number }}
+ */
+export function invalidPattern(message, position) {
+  return Object.assign(withCode(new SyntaxError(message), ERR_INVALID_PATTERN), { position })
 }
 
 /**
@@ -180,6 +229,7 @@ function shorten(text) {
 
 export const ERR_INVALID_ARG_TYPE = 'ERR_INVALID_ARG_TYPE'
 export const ERR_OUT_OF_RANGE = 'ERR_OUT_OF_RANGE'
+export const ERR_INVALID_PATTERN = 'ERR_INVALID_PATTERN'
 
 /** Code of the process warning about a call that nobody consumed. */
 export const MILLRACE_UNCONSUMED = 'MILLRACE_UNCONSUMED'

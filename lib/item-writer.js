@@ -27,6 +27,14 @@ export class ItemWriter {
     this.#encoder = encoder
   }
 
+  /**
+   * What goes along with the rows; only native operations have such things.
+   * @returns {Uint32Array | undefined}
+   */
+  get large() {
+    return undefined
+  }
+
   /** Bytes so far. */
   get bytes() {
     return this.#rowPos + this.#textPos
@@ -73,6 +81,11 @@ export class ItemWriter {
     if (this.#rowPos === this.#rows.length) this.#rows = grown(this.#rows, this.#rowPos)
     this.#rows[this.#rowPos++] = REJECTED_BEFORE
     this.#push(1, 0)
+  }
+
+  /** What was written does not leave. */
+  discard() {
+    this.clear()
   }
 
   /** The chunk has left. */

@@ -6,13 +6,16 @@ import { ERROR, SKIPPED, VALUE } from './batch-reader.js'
 import { FILTER, FLATTEN, TIMED } from './chunk-flags.js'
 import { notIterable } from './collected.js'
 import { noteFailure } from './failure.js'
-import { ItemWriter } from './item-writer.js'
 import { fulfilled, ItemErrors, rejected } from './outcome.js'
 import { PoolResults } from './pool-results.js'
 import { PromisedItems } from './promised-items.js'
 import { DONE, FAILED, ITEM, isThenable, PENDING, watched } from './source.js'
 
 /** @typedef {import('./batch-reader.js').Entries} Entries */
+/**
+ * What a call sees of its pool.
+ * @typedef {Pick<import('./pool-core.js').PoolCore, 'native' | 'label' | 'capacity' | 'itemWriter' | 'add' | 'keep' | 'hold' | 'decoder' | 'toError' | 'takeBesideBytes'>} CallCore
+ */
 /** @typedef {{ resolve(result: IteratorResult<any, undefined>): void, reject(error: unknown): void }} Waiter */
 
 export class PoolCall {
@@ -67,7 +70,7 @@ export class PoolCall {
   #resolveFinished
 
   /**
-   * @param {import('./pool-core.js').PoolCore} core
+   * @param {CallCore} core
    * @param {import('./source.js').Source} source
    * @param {Readonly<import('./options.js').CallSettings>} settings
    */
@@ -75,7 +78,7 @@ export class PoolCall {
     this.#core = core
     this.#source = source
     this.#settings = settings
-    this.#writer = new ItemWriter(core.encoder)
+    this.#writer = core.itemWriter()
     const { signal, preserveOrder, maxBytes, chunkSize, tries } = settings
     const timeout = tries?.timeout ?? 0
     this.#flags = settings.form | (timeout > 0 ? TIMED : 0)
@@ -455,9 +458,9 @@ export class PoolCall {
   #flush() {
     const writer = this.#writer
     if (writer.count === 0) return
-    const { sizes, rows, text } = writer
+    const { sizes, rows, text, large } = writer
     const [items, bytes] = this.#forget()
-    this.#core.native.submit(this.id, sizes, rows, text, this.#flags, items, bytes, this.#gauge)
+    this.#core.native.submit(this.id, sizes, rows, text, this.#flags, items, bytes, this.#gauge, large)
     writer.clear()
     this.#readGauge()
   }
@@ -499,6 +502,7 @@ export class PoolCall {
   /** Let go of everything that was held for the consumer. */
   #release() {
     this.#settings.signal?.removeEventListener('abort', this.#onAbort)
+    this.#writer.discard()
     this.#results.clear()
     this.#promised.clear()
     this.#kept.clear()

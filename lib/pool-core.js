@@ -1,10 +1,12 @@
 // What all calls of one pool share: the Rust pool, the encoder for items, a decoder per worker, and the one place where
 // batches are read and handed to their calls. Process pools and native operations differ only in how the Rust pool is
-// made and how an item becomes bytes.
+// made and how an item becomes bytes, and bytes a result.
 
 import { runApart } from './async-context.js'
 import { BatchReader, SECTION } from './batch-reader.js'
 import { Decoder } from './codec.js'
+import { ItemWriter } from './item-writer.js'
+import { dropBeside, putBeside, takeBesideBytes } from './native/decoder.js'
 import { exitOf, startError } from './worker-failure.js'
 
 /** @typedef {import('./binding.js').NativePool} NativePool */
@@ -36,8 +38,8 @@ export class PoolCore {
   label
   /** How many items can run at once. @type {number} */
   capacity
-  /** @type {import('./item-writer.js').ItemEncoder} */
-  encoder
+  #encoder
+  #decoderOf
   /** @type {Map<number, PoolCall>} */
   #calls = new Map()
   /** @type {Map<number, Decoder>} */
@@ -66,17 +68,18 @@ export class PoolCore {
    * @param {string} label
    * @param {number} capacity
    * @param {(onWake: () => void) => NativePool} make
-   * @param {(define: (id: number, definition: string) => void) => import('./item-writer.js').ItemEncoder} encoderOf
+   * @param {((define: (id: number, definition: string) => void) => import('./item-writer.js').ItemEncoder) | undefined} encoderOf
+   *   undefined: each call has a writer of its own
    * @param {PoolListener} [listener]
-   * @param {(thrown: unknown) => unknown} [toError] what a worker's error is for the consumer
+   * @param {() => Decoder} [decoderOf]
    */
-  constructor(label, capacity, make, encoderOf, listener = {}, toError = (thrown) => thrown) {
+  constructor(label, capacity, make, encoderOf, listener = {}, decoderOf = () => new Decoder()) {
     this.native = make(wakeOf(this))
     this.label = label
     this.capacity = capacity
-    this.encoder = encoderOf((id, definition) => this.native.define(id, definition))
+    this.#encoder = encoderOf?.((id, definition) => this.native.define(id, definition))
+    this.#decoderOf = decoderOf
     this.#listener = listener
-    this.toError = toError
   }
 
   /** @param {PoolCall} call */
@@ -85,18 +88,37 @@ export class PoolCore {
     this.keep()
   }
 
+  /** For the items of one call. */
+  itemWriter() {
+    return new ItemWriter(/** @type {import('./item-writer.js').ItemEncoder} */ (this.#encoder))
+  }
+
+  /**
+   * What a worker's error is for the consumer.
+   * @param {any} thrown
+   * @returns {unknown}
+   */
+  toError(thrown) {
+    return thrown
+  }
+
+  /** Bytes of values that were decoded since the last time, and had no row. */
+  takeBesideBytes() {
+    return takeBesideBytes()
+  }
+
   get calls() {
     return this.#calls.values()
   }
 
   /**
-   * The decoder for what this worker wrote. Native operations write no shapes: theirs has none.
+   * The decoder for what this worker wrote.
    * @param {number} worker
    */
   decoder(worker) {
     let decoder = this.#decoders.get(worker)
     if (decoder === undefined) {
-      decoder = new Decoder()
+      decoder = this.#decoderOf()
       this.#decoders.set(worker, decoder)
     }
     return decoder
@@ -133,6 +155,7 @@ export class PoolCore {
     }
     const batch = new BatchReader(buffer, this.#recycle)
     this.#batches.add(batch)
+    if (bytes > 0 && batch.large > 0) putBeside(buffer, this.native.takeLarge())
     const touched = bytes === 0 ? undefined : this.#read(batch)
     batch.release()
     if (touched === undefined) return
@@ -143,6 +166,7 @@ export class PoolCore {
 
   #recycle = (/** @type {BatchReader} */ batch) => {
     this.#batches.delete(batch)
+    if (batch.large > 0) dropBeside(batch.bytes)
     for (const gone of this.#forgotten) {
       gone.batches.delete(batch)
       if (gone.batches.size > 0) continue

@@ -43,7 +43,7 @@ export class PoolResults {
   #decodedBytes = 0
 
   /**
-   * @param {import('./pool-core.js').PoolCore} core
+   * @param {import('./pool-call.js').CallCore} core
    * @param {boolean} indexed the index of every outcome is asked for
    * @param {number} timeout of an item
    */
@@ -199,7 +199,7 @@ export class PoolResults {
       text += runText
       done += run
     }
-    this.#decodedBytes = row - entries.row + (text - entries.text)
+    this.#decodedBytes = row - entries.row + (text - entries.text) + this.#core.takeBesideBytes()
     if (done === entries.count) {
       this.#arrived.shift()
       entries.batch.release()

@@ -4,7 +4,6 @@
 import { ENTRY_WORDS, indexOf, LOST, SKIPPED, statusOf, VALUE } from './batch-reader.js'
 import { FIXED_INDEX } from './chunk-flags.js'
 import { noteFailure } from './failure.js'
-import { ItemWriter } from './item-writer.js'
 import { crashError } from './worker-failure.js'
 
 /** @typedef {{ resolve(value: unknown): void, reject(error: unknown): void }} Waiter */
@@ -29,13 +28,13 @@ export class PoolRuns {
   #skipped
 
   /**
-   * @param {import('./pool-core.js').PoolCore} core
+   * @param {import('./pool-call.js').CallCore} core
    * @param {unknown} [skipped] the result of an item that yields nothing
    */
   constructor(core, skipped) {
     this.#core = core
     this.#skipped = skipped
-    this.#writer = new ItemWriter(core.encoder)
+    this.#writer = core.itemWriter()
     this.id = core.native.open(false, false, core.capacity, NO_LIMIT, Number.MAX_SAFE_INTEGER, 0)
     core.add(this)
   }
@@ -108,7 +107,7 @@ export class PoolRuns {
     this.#over = true
     const waiters = [...this.#waiters.values(), ...this.#written.splice(0)]
     this.#waiters.clear()
-    this.#writer.clear()
+    this.#writer.discard()
     this.#core.native.cancel(this.id, hard)
     for (const { reject } of waiters) reject(error)
   }
@@ -187,9 +186,19 @@ export class PoolRuns {
     if (writer.count === 0) return
     for (const waiter of this.#written) this.#waiters.set(this.#sent++, waiter)
     this.#written.length = 0
-    const { sizes, rows, text } = writer
+    const { sizes, rows, text, large } = writer
     const { native } = this.#core
-    native.submit(this.id, sizes, rows, text, FIXED_INDEX, this.#untold, this.#untoldBytes, this.#gauge)
+    native.submit(
+      this.id,
+      sizes,
+      rows,
+      text,
+      FIXED_INDEX,
+      this.#untold,
+      this.#untoldBytes,
+      this.#gauge,
+      large,
+    )
     this.#untold = 0
     this.#untoldBytes = 0
     writer.clear()

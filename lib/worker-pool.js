@@ -7,7 +7,6 @@ import { addonPath, availableParallelism, NativePool } from './binding.js'
 import { Encoder } from './codec.js'
 import { PoolClosedError, SerializationError, WorkerStartError } from './errors.js'
 import { isWorker } from './is-worker.js'
-import { openSource } from './open-source.js'
 import { closeSettings, runSettings, workerPoolSettings } from './options.js'
 import { openRuns, startCall } from './outcome.js'
 import { permissionFlags } from './permission.js'
@@ -15,6 +14,7 @@ import { PoolCall } from './pool-call.js'
 import { PoolCore } from './pool-core.js'
 import { PoolEvents } from './pool-events.js'
 import { PoolRuns } from './pool-runs.js'
+import { runAlone } from './single-run.js'
 
 export { isWorker }
 export const spent = (/** @type {WorkerPool} */ pool) => WorkerPool.spent(pool)
@@ -99,7 +99,8 @@ class WorkerPool {
    */
   async run(item, options) {
     const settings = runSettings(options)
-    if (settings.signal !== undefined || settings.tries !== undefined) return this.#runWith(item, settings)
+    if (settings.signal !== undefined || settings.tries !== undefined)
+      return runAlone(this.#open(), item, settings)
     const core = this.#open()
     if (this.#runs === undefined || this.#runs.over) this.#runs = new PoolRuns(core)
     return this.#runs.run(item)
@@ -156,17 +157,6 @@ class WorkerPool {
   /** @param {unknown} skipped */
   [openRuns](skipped) {
     return new PoolRuns(this.#open(), skipped)
-  }
-
-  /**
-   * @param {unknown} item
-   * @param {ReturnType<typeof runSettings>} settings
-   */
-  async #runWith(item, settings) {
-    const call = new PoolCall(this.#open(), openSource([item]), { ...ONE_RUN, ...settings })
-    const { value } = await call.next()
-    await call.return()
-    return value
   }
 
   /**
@@ -306,16 +296,3 @@ const CLOSING = 1
 /** The engine counts in 32 bits. */
 const MAX_CAPACITY = 2 ** 32 - 1
 const BOOT_FILE = fileURLToPath(new URL('./worker-boot.cjs', import.meta.url))
-/** @type {Readonly<import('./options.js').CallSettings>} */
-const ONE_RUN = Object.freeze({
-  concurrency: 1,
-  preserveOrder: true,
-  backpressure: undefined,
-  maxBytes: Number.MAX_SAFE_INTEGER,
-  chunkSize: 1,
-  signal: undefined,
-  stopOnError: true,
-  settled: false,
-  tries: undefined,
-  form: 0,
-})

@@ -2,6 +2,7 @@
 //! catches it and throws.
 
 mod event_loop;
+mod operation;
 mod pool;
 mod worker;
 

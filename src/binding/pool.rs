@@ -1,13 +1,16 @@
 //! A pool of workers, for `lib/worker-pool.js` and `lib/native.js`: submit chunks, collect batches. One crossing per
 //! chunk each way; nothing here is called per item.
 
-use super::{event_loop::Poll, thrown};
+use super::{
+    event_loop::Poll,
+    operation::{NativeOperation, to_javascript},
+    thrown,
+};
 use crate::{
     engine::{CallConfig, Cancel, ChunkId, MAX_CHUNK_ITEMS, Micros, PoolConfig, Retry},
     error::Error,
-    native,
     place::{
-        ItemSize, Place, Pool,
+        ItemSize, Large, Place, Pool,
         limits::Limits,
         native::Threads,
         output::Output,
@@ -20,11 +23,12 @@ use crate::{
 };
 use napi::{
     Env, JsValue, Result,
-    bindgen_prelude::{Float64ArraySlice, Function, Uint8ArraySlice},
+    bindgen_prelude::{Float64ArraySlice, Function, Uint8ArraySlice, Unknown},
 };
 use napi_derive::napi;
 use std::{
     cell::{Cell, RefCell},
+    collections::HashMap,
     os::fd::AsRawFd,
     sync::{Arc, Weak},
 };
@@ -95,6 +99,14 @@ pub struct NativePool {
     /// Gone after `dispose`.
     open: RefCell<Option<Open>>,
     held: Cell<bool>,
+    large: RefCell<Waiting>,
+}
+
+/// What was copied for items that are not submitted yet.
+#[derive(Default)]
+struct Waiting {
+    next: u32,
+    bytes: HashMap<u32, Large>,
 }
 
 struct Open {
@@ -144,14 +156,46 @@ impl NativePool {
         Self::new(env, config, &on_wake, |watch, pool| Box::new(Processes::new(launch, init, watch, pool)))
     }
 
-    /// A pool of threads that run one native operation.
+    /// A pool of threads that run native operations.
     #[napi(factory, catch_unwind)]
     #[allow(clippy::needless_pass_by_value)] // as above
-    pub fn threads(env: Env, size: u32, operation: String, on_wake: Function<(), ()>) -> Result<Self> {
-        let operation = native::operation(&operation)
-            .ok_or_else(|| napi::Error::from_reason(format!("there is no native operation {operation:?}")))?;
+    pub fn threads(env: Env, size: u32, on_wake: Function<(), ()>) -> Result<Self> {
         let config = PoolConfig { size, lanes: 1, grace: 0, seed: seed() };
-        Self::new(env, config, &on_wake, |_, pool| Box::new(Threads::new(operation, pool)))
+        Self::new(env, config, &on_wake, |_, pool| Box::new(Threads::new(pool)))
+    }
+
+    /// Says what runs for the items of a call. Before its first one.
+    #[napi(catch_unwind)]
+    pub fn bind(&self, call: u32, operation: &NativeOperation) {
+        let operation = operation.shared();
+        self.act(|core| core.bind(call, operation));
+    }
+
+    /// Copies what is too large for a row of items; returns the number under which `submit` takes it.
+    #[napi(catch_unwind)]
+    pub fn put_large(&self, bytes: &[u8]) -> u32 {
+        let mut waiting = self.large.borrow_mut();
+        let id = waiting.next;
+        waiting.next = id.wrapping_add(1);
+        waiting.bytes.insert(id, bytes.to_vec());
+        id
+    }
+
+    /// Forgets what was put and will not be submitted.
+    #[napi(catch_unwind)]
+    pub fn drop_large(&self, ids: &[u32]) {
+        let mut waiting = self.large.borrow_mut();
+        for id in ids {
+            waiting.bytes.remove(id);
+        }
+    }
+
+    /// The values that are beside the batch that was collected last.
+    #[napi(catch_unwind, ts_return_type = "unknown[]")]
+    pub fn take_large<'env>(&self, env: &'env Env) -> Result<Vec<Unknown<'env>>> {
+        let open = self.open.borrow();
+        let values = open.as_ref().map(|open| open.pool.with(Core::take_large)).unwrap_or_default();
+        values.into_iter().map(|value| to_javascript(env, value)).collect()
     }
 
     fn new(
@@ -165,7 +209,11 @@ impl NativePool {
             .map_err(|error| thrown(&Error::Watch(error)))?;
         let watcher = Poll::new(env, pool.watch.as_raw_fd(), on_wake.raw())?;
         supervisor::watch(&pool).map_err(|error| thrown(&Error::Watch(error)))?;
-        Ok(Self { open: RefCell::new(Some(Open { poll: watcher, pool })), held: Cell::new(false) })
+        Ok(Self {
+            open: RefCell::new(Some(Open { poll: watcher, pool })),
+            held: Cell::new(false),
+            large: RefCell::default(),
+        })
     }
 
     /// Opens a call. `window` and `chunk` 0: automatic. Without `tries`, an item has one, however long it takes.
@@ -198,7 +246,8 @@ impl NativePool {
 
     /// Submits a chunk of items: rows and texts, one behind the other, and the lengths of both for each. Says how far
     /// the consumer has come, and writes into `gauge` how far the source may be pulled: items, bytes, items of a chunk,
-    /// whether a worker has nothing to do. `flags` are for the place, see [`crate::place::Part::flags`].
+    /// whether a worker has nothing to do. `flags` are for the place, see [`crate::place::Part::flags`]. `large`: the number
+    /// of an item, and of what was put for it, in turn.
     #[napi(catch_unwind)]
     #[allow(clippy::too_many_arguments)] // one crossing per chunk, and no object to make for it
     pub fn submit(
@@ -211,6 +260,7 @@ impl NativePool {
         consumed: u32,
         consumed_bytes: f64,
         gauge: Float64ArraySlice<'_>,
+        large: Option<&[u32]>,
     ) -> Result<()> {
         let sizes: Vec<ItemSize> = sizes.chunks_exact(2).map(|pair| ItemSize { row: pair[0], text: pair[1] }).collect();
         let sum = |part: fn(&ItemSize) -> u32| sizes.iter().map(|size| u64::from(part(size))).sum::<u64>();
@@ -221,8 +271,17 @@ impl NativePool {
         {
             return Err(napi::Error::from_reason("a chunk whose sizes do not fit its bytes"));
         }
+        let mut waiting = self.large.borrow_mut();
+        let large = large.unwrap_or_default().chunks_exact(2).map(|pair| {
+            let bytes = waiting.bytes.remove(&pair[1]).filter(|_| (pair[0] as usize) < sizes.len());
+            bytes.map(|bytes| (pair[0], Arc::new(bytes)))
+        });
+        let Some(large) = large.collect() else {
+            return Err(napi::Error::from_reason("a chunk with what was never put"));
+        };
+        drop(waiting);
         let (rows, text) = (rows.to_vec(), text.to_vec());
-        self.gauged(call, consumed, consumed_bytes, gauge, |core| core.submit(call, sizes, rows, text, flags));
+        self.gauged(call, consumed, consumed_bytes, gauge, |core| core.submit(call, sizes, rows, text, large, flags));
         Ok(())
     }
 

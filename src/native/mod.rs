@@ -1,25 +1,78 @@
-//! Operations that run on Rust threads. Plain Rust: bytes in, bytes out, nothing of Node.
+//! Operations that run on Rust threads. Plain Rust, nothing of Node: an [`Operation`] is a pipe of steps, each of which
+//! makes a [`Value`] of a [`Value`]. JavaScript says in JSON which steps ([`spec`]), and has checked that they fit.
 
-mod sha256;
+mod digest;
+mod failure;
+mod spec;
+mod value;
 
-/// One operation. It is called from many threads at once.
-pub trait Operation: Send + Sync + 'static {
-    /// What the item's bytes become, or why not.
-    fn run(&self, item: &[u8]) -> Result<Output, String>;
+pub use failure::Failure;
+pub use value::{Array, Output, Value};
+
+use std::panic::AssertUnwindSafe;
+
+/// One step. It is called from many threads at once, and keeps nothing from one item to the next.
+pub trait Step: Send + Sync + 'static {
+    /// What becomes of the value, or why nothing does.
+    fn run<'a>(&self, value: Value<'a>) -> Result<Value<'a>, Failure>;
 }
 
-/// What an operation gives back.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Output {
-    /// A string of ASCII characters.
-    Text(String),
+/// What runs for each item of a call.
+pub struct Operation {
+    steps: Vec<Box<dyn Step>>,
 }
 
-/// The operation of this name.
+impl Operation {
+    /// The operation that a JSON text describes.
+    pub fn new(json: &str) -> Result<Self, Failure> {
+        let steps: Vec<spec::StepSpec> =
+            serde_json::from_str(json).map_err(|error| Failure::Internal(format!("no operation: {error}")))?;
+        Ok(Self { steps: steps.into_iter().map(spec::StepSpec::build).collect::<Result<_, _>>()? })
+    }
+
+    /// Takes one item through all steps. A panic is this item's failure and no more: no step holds anything that it could
+    /// leave half done.
+    pub fn run(&self, item: Value<'_>) -> Result<Output, Failure> {
+        let all = || self.steps.iter().try_fold(item, |value, step| step.run(value)).map(Value::into_owned);
+        std::panic::catch_unwind(AssertUnwindSafe(all)).unwrap_or_else(|panic| {
+            Err(Failure::Internal(format!("a panic in native code: {}", panic_text(panic.as_ref()))))
+        })
+    }
+}
+
+/// What a panic said.
 #[must_use]
-pub fn operation(name: &str) -> Option<Box<dyn Operation>> {
-    match name {
-        "sha256" => Some(Box::new(sha256::Sha256Hex)),
-        _ => None,
+pub fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("unknown")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Panics;
+
+    impl Step for Panics {
+        fn run<'a>(&self, _: Value<'a>) -> Result<Value<'a>, Failure> {
+            panic!("on purpose");
+        }
+    }
+
+    #[test]
+    fn a_panic_is_a_failure_of_its_item() {
+        let operation = Operation { steps: vec![Box::new(Panics)] };
+        let failure = operation.run(Value::Null).unwrap_err();
+        assert_eq!(failure.to_string(), "a panic in native code: on purpose");
+    }
+
+    #[test]
+    fn nonsense_is_no_operation() {
+        for json in ["", "{}", "[{}]", r#"[{"op":"unknown"}]"#] {
+            assert!(matches!(Operation::new(json), Err(Failure::Internal(_))), "{json}");
+        }
     }
 }

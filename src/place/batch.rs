@@ -1,7 +1,8 @@
 //! What goes to JavaScript in one crossing: words, then rows, then text, in one buffer. `lib/batch-reader.js` reads it.
 //!
 //! ```text
-//! u32 words · u32 rows · u32 text        lengths: words in u32s (these three included), the others in bytes
+//! u32 words · u32 rows · u32 text        lengths: words in u32s (these four included), the others in bytes
+//! u32 large                              how many values have no row here: they come by themselves
 //! sections                               in words
 //! rows                                   bytes of all entries, one behind the other
 //! text                                   likewise
@@ -27,8 +28,11 @@
 //! The row of a lost item, a failed start or an exit is not a value: u32 length, JSON (see [`super::Exit`]), then the value that
 //! the worker gave as the cause, or nothing.
 
-use super::{ItemSize, output::Written};
-use crate::engine::{CallId, ChunkId, Status, WorkerId};
+use super::{ItemSize, output::Written, row};
+use crate::{
+    engine::{CallId, ChunkId, Status, WorkerId},
+    native::Output,
+};
 use tokio::sync::OwnedSemaphorePermit;
 
 const OUTCOMES: u32 = 1;
@@ -45,8 +49,8 @@ const EXITED: u32 = 11;
 const AGAIN: u32 = 12;
 const TRIED: u32 = 13;
 
-/// Bytes of the three lengths.
-const HEADER_BYTES: usize = 12;
+/// Bytes of the three lengths, and of the number of large values.
+const HEADER_BYTES: usize = 16;
 
 /// An entry without its bytes.
 #[derive(Clone, Copy, Debug)]
@@ -64,6 +68,10 @@ pub struct Batch {
     words: Vec<u8>,
     rows: Vec<u8>,
     text: Vec<u8>,
+    /// Values that are too large for a row. The rows of their entries say which.
+    large: Vec<Output>,
+    /// Those of the batch that was written last, until JavaScript takes them.
+    taken: Vec<Output>,
     /// Where the count of the last section of outcomes stands, and its call, as long as it is the last section.
     open: Option<(usize, CallId)>,
     /// Of what workers wrote: they may write more when JavaScript has taken it.
@@ -89,6 +97,13 @@ impl Batch {
             }
         }
         self.entry(head, row, text);
+    }
+
+    pub fn large_outcome(&mut self, call: CallId, head: Head, value: Output) {
+        let row = row::large(self.large.len() as u32, head.size.total());
+        self.large.push(value);
+        let size = ItemSize { row: row.len() as u32, text: 0 };
+        self.outcome(call, Head { size, ..head }, &row, &[]);
     }
 
     pub fn stopping(&mut self, call: CallId, head: Head, row: &[u8], text: &[u8]) {
@@ -157,7 +172,7 @@ impl Batch {
 
     /// Writes it to the start of `into`, which has room for it, and empties it.
     pub fn write_to(&mut self, into: &mut [u8]) {
-        let lengths = [(HEADER_BYTES + self.words.len()) / 4, self.rows.len(), self.text.len()];
+        let lengths = [(HEADER_BYTES + self.words.len()) / 4, self.rows.len(), self.text.len(), self.large.len()];
         let header = lengths.map(|length| (length as u32).to_le_bytes());
         let mut at = 0;
         for area in [header.as_flattened(), &self.words, &self.rows, &self.text] {
@@ -165,12 +180,18 @@ impl Batch {
             at += area.len();
         }
         self.open = None;
+        self.taken = std::mem::take(&mut self.large);
         self.room.clear();
         // What one large result needed is not kept for ever.
         for area in [&mut self.words, &mut self.rows, &mut self.text] {
             area.clear();
             area.shrink_to(256 << 10);
         }
+    }
+
+    /// The large values of the batch that was written last.
+    pub fn take_large(&mut self) -> Vec<Output> {
+        std::mem::take(&mut self.taken)
     }
 
     fn section<const N: usize>(&mut self, words: [u32; N]) {

@@ -11,6 +11,7 @@ pub mod native;
 pub mod output;
 pub mod pool;
 pub mod process;
+pub mod row;
 pub mod spawn;
 mod store;
 pub mod supervisor;
@@ -18,7 +19,11 @@ pub mod watch;
 
 pub use pool::Pool;
 
-use crate::engine::{CallId, Status, WorkerId};
+use crate::{
+    engine::{CallId, Status, WorkerId},
+    native::{Operation, Output},
+};
+use std::sync::Arc;
 
 /// A part of a chunk on its way to a worker: `count` items whose rows and texts lie one behind the other.
 #[derive(Clone, Copy, Debug)]
@@ -37,7 +42,14 @@ pub struct Part<'a> {
     pub sizes: &'a [ItemSize],
     pub rows: &'a [u8],
     pub text: &'a [u8],
+    /// What is too large for a row, each with the item of the chunk that it belongs to, in their order.
+    pub large: &'a [(u32, Arc<Large>)],
+    /// Number of the first item in the chunk.
+    pub start: u32,
 }
+
+/// Bytes that an item of a native operation takes along beside its row.
+pub type Large = Vec<u8>;
 
 /// Bytes of one item or outcome.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -83,6 +95,8 @@ pub trait Events {
     fn ready(&mut self, worker: WorkerId, pid: u32) -> bool;
     fn outcome(&mut self, worker: WorkerId, outcome: Outcome, take: &mut dyn FnMut(&mut Vec<u8>, &mut Vec<u8>))
     -> bool;
+    /// A value that is too large for a row: it goes to JavaScript as it is. Its size counts as that of the outcome.
+    fn large_outcome(&mut self, worker: WorkerId, outcome: Outcome, value: Output) -> bool;
     fn chunk_done(&mut self, worker: WorkerId, cell: u8, micros: u32) -> bool;
     fn define(&mut self, worker: WorkerId, id: u32, definition: &[u8]) -> bool;
     /// A part of what a worker wrote to stdout or stderr.
@@ -116,6 +130,10 @@ pub trait Place: Send {
     fn retire(&mut self, worker: WorkerId);
     /// A shape that rows of items refer to from now on.
     fn define(&mut self, id: u32, definition: &[u8]);
+    /// What runs for the items of a call, where a place can run several things.
+    fn bind(&mut self, _: CallId, _: Arc<Operation>) {}
+    /// Nothing of the call runs any more.
+    fn finished(&mut self, _: CallId) {}
     /// Hands over what workers have said since the last time. An event that is answered with `false` is against the
     /// protocol: its worker is killed.
     fn drain(&mut self, events: &mut dyn Events);

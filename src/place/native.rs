@@ -1,25 +1,21 @@
 //! Native operations: chunks go to a rayon pool that is as large as the machine. A "worker" is a queue whose chunks run
-//! one after the other, so that the engine's limits mean the same here as for processes.
+//! one after the other, so that the engine's limits mean the same here as for processes. All operations share the
+//! workers: each call says what runs for its items.
 
-use super::{Events, ItemSize, Outcome, Part, Place, Pool};
+use super::{Events, ItemSize, Large, Outcome, Part, Place, Pool, row};
 use crate::{
     engine::{CELLS, CallId, Status, WorkerId},
-    native::{Operation, Output},
+    native::{Failure, Operation, Output},
 };
 use millrace_channel::claim;
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
-    panic::AssertUnwindSafe,
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     sync::{Arc, Mutex, PoisonError, Weak, atomic::AtomicU32},
     time::Instant,
 };
 
-/// Tags of the codec (see `lib/codec.js`). A string of latin1 characters: u32 length, characters in the text.
-const LATIN1: u8 = 5;
-/// A string in UTF-8: u32 length, bytes.
-const UTF8: u8 = 6;
-/// First byte of an item's row. Any other: it has failed already on JavaScript's side, which keeps the error.
-const ITEM: u8 = 0;
+/// First byte of the row of an item that has failed already on JavaScript's side, which keeps the error.
+const REJECTED_BEFORE: u8 = 255;
 /// How long an outcome may wait for others, to share their crossing.
 const ANSWER_EVERY: std::time::Duration = std::time::Duration::from_millis(1);
 
@@ -27,12 +23,16 @@ struct Chunk {
     worker: WorkerId,
     cell: u8,
     claims: Arc<AtomicU32>,
+    operation: Arc<Operation>,
     sizes: Vec<ItemSize>,
     rows: Vec<u8>,
+    /// What its items have beside their rows, with the item's number in here.
+    large: Vec<(u32, Arc<Large>)>,
 }
 
 enum Answer {
     Outcome { worker: WorkerId, cell: u8, item: u32, status: Status, row: Vec<u8>, text: Vec<u8> },
+    Large { worker: WorkerId, cell: u8, item: u32, bytes: u32, value: Output },
     Done { worker: WorkerId, cell: u8, micros: u32 },
 }
 
@@ -53,7 +53,6 @@ struct Worker {
 
 /// What the threads share with the place.
 struct Shared {
-    operation: Box<dyn Operation>,
     answers: Mutex<Vec<Answer>>,
     pool: Weak<Pool>,
 }
@@ -61,6 +60,7 @@ struct Shared {
 /// The place.
 pub struct Threads {
     shared: Arc<Shared>,
+    operations: HashMap<CallId, Arc<Operation>>,
     workers: BTreeMap<WorkerId, Worker>,
     new: Vec<WorkerId>,
     gone: BTreeSet<WorkerId>,
@@ -68,9 +68,9 @@ pub struct Threads {
 
 impl Threads {
     #[must_use]
-    pub fn new(operation: Box<dyn Operation>, pool: Weak<Pool>) -> Self {
-        let shared = Arc::new(Shared { operation, answers: Mutex::default(), pool });
-        Self { shared, workers: BTreeMap::new(), new: Vec::new(), gone: BTreeSet::new() }
+    pub fn new(pool: Weak<Pool>) -> Self {
+        let shared = Arc::new(Shared { answers: Mutex::default(), pool });
+        Self { shared, operations: HashMap::new(), workers: BTreeMap::new(), new: Vec::new(), gone: BTreeSet::new() }
     }
 }
 
@@ -82,11 +82,15 @@ impl Place for Threads {
     }
 
     fn dispatch(&mut self, id: WorkerId, part: Part<'_>) {
+        // Every call is bound before its first item.
+        let Some(operation) = self.operations.get(&part.call).map(Arc::clone) else { return };
         let Some(worker) = self.workers.get_mut(&id) else { return };
         worker.chunks += 1;
         let claims = Arc::clone(&worker.cells[usize::from(part.cell)]);
         claim::open(&claims, part.sizes.len() as u32);
-        let chunk = Chunk { worker: id, cell: part.cell, claims, sizes: part.sizes.to_vec(), rows: part.rows.to_vec() };
+        let large = part.large.iter().map(|(item, bytes)| (item - part.start, Arc::clone(bytes))).collect();
+        let (sizes, rows) = (part.sizes.to_vec(), part.rows.to_vec());
+        let chunk = Chunk { worker: id, cell: part.cell, claims, operation, sizes, rows, large };
         let mut queue = lock(&worker.queue);
         queue.chunks.push_back(chunk);
         if !std::mem::replace(&mut queue.running, true) {
@@ -128,6 +132,14 @@ impl Place for Threads {
 
     fn define(&mut self, _: u32, _: &[u8]) {}
 
+    fn bind(&mut self, call: CallId, operation: Arc<Operation>) {
+        self.operations.insert(call, operation);
+    }
+
+    fn finished(&mut self, call: CallId) {
+        self.operations.remove(&call);
+    }
+
     fn drain(&mut self, events: &mut dyn Events) {
         for worker in std::mem::take(&mut self.new) {
             events.ready(worker, 0);
@@ -141,6 +153,10 @@ impl Place for Threads {
                         rows.extend_from_slice(&row);
                         texts.extend_from_slice(&text);
                     });
+                }
+                Answer::Large { worker, cell, item, bytes, value } => {
+                    let size = ItemSize { row: bytes, text: 0 };
+                    events.large_outcome(worker, Outcome { cell, item, status: Status::Value, size }, value);
                 }
                 Answer::Done { worker: id, cell, micros } => {
                     events.chunk_done(id, cell, micros);
@@ -190,19 +206,7 @@ fn run_chunk(chunk: &Chunk, shared: &Shared) {
     }));
     while let Some(item) = claim::claim(&chunk.claims) {
         let row = &chunk.rows[ends[item as usize]..ends[item as usize + 1]];
-        let Some((&ITEM, bytes)) = row.split_first() else {
-            let (status, row, text) = (Status::Rejected, Vec::new(), Vec::new());
-            answers.push(Answer::Outcome { worker: chunk.worker, cell: chunk.cell, item, status, row, text });
-            continue;
-        };
-        // A panic is this item's error and no more: the operation holds nothing that it could leave half done.
-        let result = std::panic::catch_unwind(AssertUnwindSafe(|| shared.operation.run(bytes)));
-        let (status, row, text) = match result {
-            Ok(Ok(output)) => encode(output),
-            Ok(Err(message)) => error(&message),
-            Err(panic) => error(&format!("a panic in native code: {}", panic_text(panic.as_ref()))),
-        };
-        answers.push(Answer::Outcome { worker: chunk.worker, cell: chunk.cell, item, status, row, text });
+        answers.push(outcome(chunk, item, row));
         let now = Instant::now();
         if now - answered > ANSWER_EVERY {
             answered = now;
@@ -227,31 +231,31 @@ fn answer(shared: &Shared, answers: &mut Vec<Answer>) {
     }
 }
 
-fn encode(output: Output) -> (Status, Vec<u8>, Vec<u8>) {
-    match output {
-        Output::Text(text) => {
-            let mut row = vec![LATIN1];
-            row.extend_from_slice(&(text.len() as u32).to_le_bytes());
-            (Status::Value, row, text.into_bytes())
-        }
+/// Runs one item.
+fn outcome(chunk: &Chunk, item: u32, row: &[u8]) -> Answer {
+    let Chunk { worker, cell, .. } = *chunk;
+    let encoded = |status: Status, value: &Output| {
+        let (mut row, mut text) = (Vec::new(), Vec::new());
+        row::encode(value, &mut row, &mut text);
+        Answer::Outcome { worker, cell, item, status, row, text }
+    };
+    if row.first() == Some(&REJECTED_BEFORE) {
+        return Answer::Outcome { worker, cell, item, status: Status::Rejected, row: Vec::new(), text: Vec::new() };
     }
-}
-
-/// The message alone; JavaScript makes an error of it.
-fn error(message: &str) -> (Status, Vec<u8>, Vec<u8>) {
-    let mut row = vec![UTF8];
-    row.extend_from_slice(&(message.len() as u32).to_le_bytes());
-    row.extend_from_slice(message.as_bytes());
-    (Status::Error, row, Vec::new())
-}
-
-/// What a panic said.
-pub fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
-    panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("unknown")
+    let first = chunk.large.partition_point(|(of, _)| *of < item);
+    let value = row::item(row, row::beside(&chunk.large[first..])).and_then(|item| chunk.operation.run(item));
+    let value = value.and_then(|value| match row::large_size(&value) {
+        None if row::size(&value) > row::MAX_ROW_BYTES => Err(Failure::TooLarge { limit: row::MAX_ROW_BYTES as u64 }),
+        bytes => Ok((value, bytes)),
+    });
+    match value {
+        Ok((value, Some(bytes))) => {
+            let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+            Answer::Large { worker, cell, item, bytes, value }
+        }
+        Ok((value, None)) => encoded(Status::Value, &value),
+        Err(failure) => encoded(Status::Error, &failure.to_record()),
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -1,14 +1,17 @@
 //! A pool: one engine, one place, the bytes between them, behind one lock.
 
 use super::{
-    Events, Exit, ItemSize, Outcome, Part, Place,
+    Events, Exit, ItemSize, Large, Outcome, Part, Place,
     batch::{Batch, Head},
     output::Written,
     store::{Chunk, Items, Store},
     watch::Watch,
 };
-use crate::engine::{
-    Action, CallConfig, CallId, Cancel, ChunkId, Credit, Engine, Kept, Micros, PoolConfig, Sent, Status, WorkerId,
+use crate::{
+    engine::{
+        Action, CallConfig, CallId, Cancel, ChunkId, Credit, Engine, Kept, Micros, PoolConfig, Sent, Status, WorkerId,
+    },
+    native::{Operation, Output},
 };
 use millrace_channel::doorbell::Doorbell;
 use std::{
@@ -141,14 +144,27 @@ impl Core {
     }
 
     /// Takes a chunk. Its items' indices follow those of the chunk before.
-    pub fn submit(&mut self, call: CallId, sizes: Vec<ItemSize>, rows: Vec<u8>, text: Vec<u8>, flags: u8) {
-        let totals: Vec<u32> = sizes.iter().map(|size| size.total()).collect();
+    #[allow(clippy::too_many_arguments)] // they are the chunk
+    pub fn submit(
+        &mut self,
+        call: CallId,
+        sizes: Vec<ItemSize>,
+        rows: Vec<u8>,
+        text: Vec<u8>,
+        large: Vec<(u32, Arc<Large>)>,
+        flags: u8,
+    ) {
+        let mut totals: Vec<u32> = sizes.iter().map(|size| size.total()).collect();
+        for (item, bytes) in &large {
+            let total = &mut totals[*item as usize];
+            *total = total.saturating_add(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
+        }
         let Some(next) = self.next_index.get_mut(&call) else { return };
         let first_index = *next;
         *next += sizes.len() as u64;
         let now = self.now();
         if let Some(chunk) = self.engine.handle_chunk(call, &totals, now) {
-            self.store.insert(chunk, Items { first_index, flags, sizes, rows, text });
+            self.store.insert(chunk, Items { first_index, flags, sizes, rows, text, large });
         }
     }
 
@@ -233,6 +249,16 @@ impl Core {
         bytes
     }
 
+    /// The values that belong to the batch that was written last, and have no row in it.
+    pub fn take_large(&mut self) -> Vec<Output> {
+        self.batch.take_large()
+    }
+
+    /// What runs for the items of a call.
+    pub fn bind(&mut self, call: CallId, operation: Arc<Operation>) {
+        self.place.bind(call, operation);
+    }
+
     #[must_use]
     pub fn spent(&self) -> Spent {
         self.spent
@@ -289,10 +315,16 @@ impl Core {
 
     /// Delivers an outcome, and those of the same chunk that follow it; returns the first other action.
     fn deliver(&mut self, id: ChunkId, mut item: u32) -> Option<Action> {
-        let chunk = self.store.chunk(id);
+        let mut chunk = self.store.chunk_mut(id);
         loop {
-            if let Some((head, row, text)) = chunk.and_then(|chunk| entry(chunk, item)) {
-                self.batch.outcome(id.call, head, row, text);
+            if let Some(chunk) = &mut chunk {
+                let large = chunk.take_large(item);
+                if let Some((head, row, text)) = entry(chunk, item) {
+                    match large {
+                        Some(value) => self.batch.large_outcome(id.call, head, value),
+                        None => self.batch.outcome(id.call, head, row, text),
+                    }
+                }
             }
             match self.engine.poll_action() {
                 Some(Action::Deliver { chunk, item: next }) if chunk == id => item = next,
@@ -319,7 +351,8 @@ impl Core {
                 let Some(items) = self.store.items(chunk) else { return self.engine.poll_action() };
                 let (sizes, rows, text) = items.part(start, end);
                 let (first_index, flags) = (items.first_index + u64::from(start), items.flags);
-                let part = Part { call: chunk.call, cell, first_index, lanes, attempt, flags, sizes, rows, text };
+                let (call, large) = (chunk.call, items.large(start, end));
+                let part = Part { call, cell, first_index, lanes, attempt, flags, sizes, rows, text, large, start };
                 self.place.dispatch(worker, part);
             }
             Action::TakeBack { worker, cell, items, most } => {
@@ -366,6 +399,7 @@ impl Core {
             Action::Release { chunk } => self.store.release(chunk),
             Action::Finished { call } => {
                 self.next_index.remove(&call);
+                self.place.finished(call);
                 self.batch.finished(call);
             }
             Action::Closed => self.batch.closed(),
@@ -440,6 +474,17 @@ impl Events for Heard<'_> {
                 }
             }
             Ok(Kept::Nothing) => {}
+            Err(_) => return false,
+        }
+        true
+    }
+
+    fn large_outcome(&mut self, worker: WorkerId, outcome: Outcome, value: Output) -> bool {
+        let Outcome { cell, item, status, size } = outcome;
+        match self.engine.handle_outcome(worker, cell, item, status, size.total(), self.now) {
+            Ok(Kept::Outcome { chunk, item }) => self.store.put_large((chunk, item), worker, outcome, value),
+            // A value is not tried again.
+            Ok(Kept::Try { .. } | Kept::Nothing) => {}
             Err(_) => return false,
         }
         true

@@ -1,9 +1,13 @@
 //! The bytes of a pool: items until they have ended, outcomes until they are delivered.
 
-use super::{ItemSize, Outcome};
-use crate::engine::{ChunkId, Status, WorkerId};
+use super::{ItemSize, Large, Outcome};
+use crate::{
+    engine::{ChunkId, Status, WorkerId},
+    native::Output,
+};
 // Keys are our own numbers, so nobody can choose colliding ones.
 use rustc_hash::FxHashMap;
+use std::sync::Arc;
 
 /// Items as JavaScript submitted them. A part that is sent twice (its worker died) is cut from the same bytes.
 #[derive(Debug, Default)]
@@ -13,6 +17,8 @@ pub struct Items {
     pub sizes: Vec<ItemSize>,
     pub rows: Vec<u8>,
     pub text: Vec<u8>,
+    /// What is too large for a row, with its item, in the order of items.
+    pub large: Vec<(u32, Arc<Large>)>,
 }
 
 impl Items {
@@ -31,6 +37,13 @@ impl Items {
         };
         (&self.sizes[start..end], &self.rows[row_at..row_at + rows], &self.text[text_at..text_at + text])
     }
+
+    /// What the items `start..end` have beside their rows.
+    #[must_use]
+    pub fn large(&self, start: u32, end: u32) -> &[(u32, Arc<Large>)] {
+        let at = |item: u32| self.large.partition_point(|(of, _)| *of < item);
+        &self.large[at(start)..at(end)]
+    }
 }
 
 /// One outcome, somewhere in the bytes of its chunk.
@@ -41,6 +54,8 @@ pub struct Entry {
     pub size: ItemSize,
     row_at: usize,
     text_at: usize,
+    /// Its value has no row: it is kept by itself.
+    is_large: bool,
 }
 
 /// A chunk's items, and their outcomes as far as they have come.
@@ -50,6 +65,8 @@ pub struct Chunk {
     entries: Vec<Option<Entry>>,
     rows: Vec<u8>,
     text: Vec<u8>,
+    /// Values that are too large for a row, until they are delivered.
+    large: FxHashMap<u32, Output>,
     /// Workers that outcomes came from.
     workers: Vec<WorkerId>,
 }
@@ -65,9 +82,17 @@ impl Chunk {
     #[must_use]
     pub fn entry(&self, item: u32) -> Option<(Entry, &[u8], &[u8])> {
         let entry = (*self.entries.get(item as usize)?)?;
+        if entry.is_large {
+            return Some((entry, &[], &[]));
+        }
         let row = &self.rows[entry.row_at..entry.row_at + entry.size.row as usize];
         let text = &self.text[entry.text_at..entry.text_at + entry.size.text as usize];
         Some((entry, row, text))
+    }
+
+    /// The value of an outcome that has no row.
+    pub fn take_large(&mut self, item: u32) -> Option<Output> {
+        self.large.remove(&item)
     }
 }
 
@@ -92,6 +117,11 @@ impl Store {
     }
 
     #[must_use]
+    pub fn chunk_mut(&mut self, id: ChunkId) -> Option<&mut Chunk> {
+        self.chunks.get_mut(&id)
+    }
+
+    #[must_use]
     pub fn chunk(&self, id: ChunkId) -> Option<&Chunk> {
         self.chunks.get(&id)
     }
@@ -108,10 +138,21 @@ impl Store {
         let (row_at, text_at) = (chunk.rows.len(), chunk.text.len());
         write(&mut chunk.rows, &mut chunk.text);
         chunk.entries[item as usize] =
-            Some(Entry { status: outcome.status, worker, size: outcome.size, row_at, text_at });
+            Some(Entry { status: outcome.status, worker, size: outcome.size, row_at, text_at, is_large: false });
         if chunk.workers.last() != Some(&worker) && !chunk.workers.contains(&worker) {
             chunk.workers.push(worker);
             *self.kept.entry(worker).or_default() += 1;
+        }
+    }
+
+    /// Keeps an outcome whose value is too large for a row.
+    pub fn put_large(&mut self, (id, item): (ChunkId, u32), worker: WorkerId, outcome: Outcome, value: Output) {
+        self.put((id, item), worker, outcome, |_, _| ());
+        if let Some(chunk) = self.chunks.get_mut(&id) {
+            chunk.large.insert(item, value);
+            if let Some(Some(entry)) = chunk.entries.get_mut(item as usize) {
+                entry.is_large = true;
+            }
         }
     }
 

@@ -1,0 +1,66 @@
+// What went wrong in an operation, as an error: `src/native/failure.rs` lists the kinds.
+
+import { getSystemErrorMap } from 'node:util'
+import {
+  CorruptDataError,
+  InvalidTextError,
+  invalidPattern,
+  MillraceError,
+  OutputTooLargeError,
+  unfitItem,
+  unfitValue,
+} from '../errors.js'
+
+/** @typedef {{ kind: string, message: string, limit?: number, at?: number, errno?: number, syscall?: string, path?: string }} Failure */
+
+/**
+ * @param {string} label of the operation
+ * @param {Failure} failure
+ * @returns {Error}
+ */
+export function failureError(label, failure) {
+  const { kind, at, limit } = failure
+  const message = `${label}: ${failure.message}`
+  switch (kind) {
+    case 'corrupt':
+      return new CorruptDataError(message)
+    case 'text':
+      return new InvalidTextError(message)
+    case 'too large':
+      return new OutputTooLargeError(message, { limit })
+    case 'range':
+      return unfitValue(message)
+    case 'type':
+      return unfitItem(message)
+    case 'pattern':
+      return invalidPattern(message, Number(at))
+    case 'system':
+      return systemError(failure)
+    default:
+      return new MillraceError(message)
+  }
+}
+
+/**
+ * An error that crossed as a message: the record of a failure, in JSON.
+ * @param {string} label
+ * @param {unknown} error
+ */
+export function thrownFailure(label, error) {
+  const message = error instanceof Error ? error.message : String(error)
+  try {
+    return failureError(label, JSON.parse(message))
+  } catch {
+    return new MillraceError(`${label}: ${message}`)
+  }
+}
+
+/**
+ * As Node's own: `ENOENT: no such file or directory, open 'path'`.
+ * @param {Failure} failure
+ */
+function systemError({ errno = 0, syscall, path, message }) {
+  const [code, description] = getSystemErrorMap().get(-errno) ?? ['EIO', message]
+  const error = new Error(`${code}: ${description}, ${syscall} '${path}'`)
+  return Object.assign(error, { errno: -errno, code, syscall, path })
+}
