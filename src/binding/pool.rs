@@ -7,7 +7,7 @@ use super::{
     thrown,
 };
 use crate::{
-    engine::{CallConfig, Cancel, ChunkId, MAX_CHUNK_ITEMS, Micros, PoolConfig, Retry},
+    engine::{CallConfig, Cancel, ChunkId, MAX_CHUNK_ITEMS, Micros, PARTITIONS, PoolConfig, Retry},
     error::Error,
     place::{
         ItemSize, Large, Place, Pool,
@@ -216,7 +216,8 @@ impl NativePool {
         })
     }
 
-    /// Opens a call. `window` and `chunk` 0: automatic. Without `tries`, an item has one, however long it takes.
+    /// Opens a call. `window` and `chunk` 0: automatic. `keyed`: its items have keys. Without `tries`, an item has one,
+    /// however long it takes.
     #[napi(catch_unwind)]
     #[allow(clippy::too_many_arguments)] // one crossing per call
     pub fn open(
@@ -227,6 +228,8 @@ impl NativePool {
         window: u32,
         max_bytes: f64,
         chunk: u32,
+        priority: i32,
+        keyed: bool,
         tries: Option<TryOptions>,
     ) -> u32 {
         let (retry, crash_retries, timeout) = tries.map_or_else(Default::default, |tries| tries.resolved());
@@ -240,11 +243,14 @@ impl NativePool {
             retry,
             crash_retries,
             timeout,
+            priority,
+            keyed,
         };
         self.with(|_| (), |core| core.open(config))
     }
 
-    /// Submits a chunk of items: rows and texts, one behind the other, and the lengths of both for each. Says how far
+    /// Submits a chunk of items: rows and texts, one behind the other, the lengths of both for each, and the partitions
+    /// of their keys (none, where they have no keys). Says how far
     /// the consumer has come, and writes into `gauge` how far the source may be pulled: items, bytes, items of a chunk,
     /// whether a worker has nothing to do. `flags` are for the place, see [`crate::place::Part::flags`]. `large`: the number
     /// of an item, and of what was put for it, in turn.
@@ -254,6 +260,7 @@ impl NativePool {
         &self,
         call: u32,
         sizes: &[u32],
+        keys: &[u16],
         rows: &[u8],
         text: &[u8],
         flags: u8,
@@ -268,6 +275,7 @@ impl NativePool {
             || sizes.len() > MAX_CHUNK_ITEMS as usize
             || sum(|size| size.row) != rows.len() as u64
             || sum(|size| size.text) != text.len() as u64
+            || keys.iter().any(|key| *key >= PARTITIONS)
         {
             return Err(napi::Error::from_reason("a chunk whose sizes do not fit its bytes"));
         }
@@ -281,7 +289,8 @@ impl NativePool {
         };
         drop(waiting);
         let (rows, text) = (rows.to_vec(), text.to_vec());
-        self.gauged(call, consumed, consumed_bytes, gauge, |core| core.submit(call, sizes, rows, text, large, flags));
+        let submit = |core: &mut Core| core.submit(call, sizes, keys, rows, text, large, flags);
+        self.gauged(call, consumed, consumed_bytes, gauge, submit);
         Ok(())
     }
 

@@ -1,7 +1,9 @@
 //! One call: its window, its queue, the order in which its outcomes are delivered.
 
 use super::{
-    Action, CallConfig, CallId, ChunkId, Credit, MAX_AUTO_WINDOW, MAX_CHUNK_ITEMS, Micros, Status, tries::Tries,
+    Action, CallConfig, CallId, ChunkId, Credit, MAX_AUTO_WINDOW, MAX_CHUNK_ITEMS, Micros, Status, WorkerId,
+    keyed::{Keyed, Partition},
+    tries::Tries,
 };
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -11,6 +13,11 @@ use std::{
 /// How long a chunk should keep a worker busy: long against the cost of a crossing (some 20 µs), short against what a
 /// user would notice.
 const TARGET_CHUNK_NANOS: u64 = 2_000_000;
+/// The most small parts that wait in a worker.
+const MAX_PARTS_AHEAD: u64 = 32;
+/// Items of a call with keys that may be between source and consumer for each worker, however slow they are: among few
+/// items there may be none for it.
+const KEYED_WINDOW: u32 = 64;
 /// A measured chunk may be followed by one at most this many times as large.
 const GROWTH: u32 = 8;
 
@@ -43,6 +50,8 @@ pub(super) struct Call {
     granted: u32,
     /// Parts that wait for a worker.
     queue: VecDeque<Part>,
+    /// The same, where items have keys.
+    keyed: Option<Box<Keyed>>,
     /// Items that wait for a worker of their own.
     suspects: VecDeque<Part>,
     /// Items that have failed and not ended.
@@ -70,6 +79,8 @@ pub(super) struct Call {
 #[derive(Debug)]
 struct Chunk {
     items: Vec<Item>,
+    /// Of each item, where they have any.
+    keys: Box<[Partition]>,
     /// Ordered: how many are delivered, from the start. Unordered: how many in all.
     delivered: u32,
     /// Parts of it that are queued or held by a worker.
@@ -91,17 +102,19 @@ struct Stop {
 }
 
 impl Call {
-    /// `size`: the most workers of the pool.
-    pub fn new(id: CallId, config: CallConfig, size: u32) -> Self {
+    /// `size`: the most workers of the pool; `lanes`: how many items each of them runs at the same time.
+    pub fn new(id: CallId, config: CallConfig, size: u32, lanes: u32) -> Self {
+        let most_holders = config.concurrency.min(size);
         Self {
             id,
+            keyed: config.keyed.then(|| Box::new(Keyed::new(&config, most_holders, lanes))),
             config,
             source_ended: false,
             cancelled: false,
             kill_at: None,
             dispatches: 0,
             holders: 0,
-            most_holders: config.concurrency.min(size),
+            most_holders,
             granted: 0,
             queue: VecDeque::new(),
             suspects: VecDeque::new(),
@@ -131,20 +144,57 @@ impl Call {
 
     /// Something of it waits for a worker.
     pub fn has_queued(&self) -> bool {
-        !self.queue.is_empty() || self.has_suspects()
+        !self.queue.is_empty() || self.has_suspects() || self.keyed.as_ref().is_some_and(|keyed| keyed.waiting() > 0)
     }
 
     /// Something of it waits that may run beside others.
     pub fn has_parts(&self) -> bool {
-        !self.queue.is_empty()
+        !self.queue.is_empty() || self.keyed.as_ref().is_some_and(|keyed| keyed.has_ready())
+    }
+
+    /// Some of that may go to this worker; `reach`: how many workers there can be.
+    pub fn has_parts_for(&self, worker: WorkerId, reach: u32) -> bool {
+        !self.queue.is_empty() || self.keyed.as_ref().is_some_and(|keyed| keyed.offers(worker, self.most_slots(reach)))
+    }
+
+    /// How many of its slots one worker may have: more than one only where there can be fewer workers than slots.
+    fn most_slots(&self, reach: u32) -> usize {
+        self.most_holders.div_ceil(reach.max(1)) as usize
+    }
+
+    pub fn is_keyed(&self) -> bool {
+        self.keyed.is_some()
+    }
+
+    /// Something of it is ready that may go to this worker alone.
+    pub fn is_at_home(&self, worker: WorkerId) -> bool {
+        self.keyed.as_ref().is_some_and(|keyed| keyed.is_at_home(worker))
+    }
+
+    /// How many parts may wait behind others in a worker: where they are as small as those with keys, about as much as a
+    /// chunk that has none.
+    pub fn parts_ahead(&self) -> usize {
+        if self.keyed.is_none() {
+            return 0;
+        }
+        let nanos = self.nanos_per_item.unwrap_or(TARGET_CHUNK_NANOS).max(1);
+        (TARGET_CHUNK_NANOS / nanos).min(MAX_PARTS_AHEAD) as usize
+    }
+
+    /// The worker takes nothing more.
+    pub fn leave_worker(&mut self, worker: WorkerId) {
+        if let Some(keyed) = &mut self.keyed {
+            keyed.leave(worker);
+        }
     }
 
     pub fn has_suspects(&self) -> bool {
         !self.suspects.is_empty()
     }
 
+    /// Parts that another worker could take.
     pub fn queued_parts(&self) -> usize {
-        self.queue.len() + self.suspects.len()
+        self.queue.len() + self.suspects.len() + self.keyed.as_ref().map_or(0, |keyed| keyed.homeless())
     }
 
     /// Parts that share a worker with another one of the call.
@@ -181,23 +231,35 @@ impl Call {
         self.dispatches == 0 && (self.cancelled || stopped || (self.source_ended && self.chunks.is_empty()))
     }
 
-    pub fn push_chunk(&mut self, sizes: &[u32]) -> Option<ChunkId> {
+    /// `keys`: the partition of each item, where the call has keys.
+    pub fn push_chunk(&mut self, sizes: &[u32], keys: &[Partition]) -> Option<ChunkId> {
         if !self.takes_items() {
             return None;
         }
         let id = ChunkId { call: self.id, sequence: self.next_sequence };
         self.next_sequence = self.next_sequence.wrapping_add(1);
         let items = sizes.iter().map(|&bytes| Item { ended: false, bytes }).collect();
-        self.chunks.insert(id.sequence, Chunk { items, delivered: 0, parts: 1 });
-        self.queue.push_back(Part { chunk: id, items: 0..sizes.len() as u32, attempt: 1, alone: false });
+        let mut parts = 1;
+        if let Some(keyed) = &mut self.keyed {
+            let cut = keyed.cut(keys);
+            parts = cut.len() as u32;
+            for (start, end, key) in cut {
+                keyed.push(key, Part { chunk: id, items: start..end, attempt: 1, alone: false });
+            }
+        } else {
+            self.queue.push_back(Part { chunk: id, items: 0..sizes.len() as u32, attempt: 1, alone: false });
+        }
+        self.chunks.insert(id.sequence, Chunk { items, keys: keys.into(), delivered: 0, parts });
         self.in_window += sizes.len() as u32;
         self.window_bytes += sizes.iter().map(|&bytes| u64::from(bytes)).sum::<u64>();
         Some(id)
     }
 
-    /// The next part, for a worker that has these lanes for it already, or none; returns with it how many it has.
-    pub fn next_part(&mut self, lanes: Option<u32>) -> Option<(Part, u32)> {
-        let part = self.queue.pop_front()?;
+    /// The next part for a worker, which has these lanes for it already, or none; returns with it how many it has.
+    pub fn next_part(&mut self, worker: WorkerId, reach: u32, lanes: Option<u32>) -> Option<(Part, u32)> {
+        let most = self.most_slots(reach);
+        let keyed = self.keyed.as_mut();
+        let part = keyed.and_then(|keyed| keyed.take(worker, most)).or_else(|| self.queue.pop_front())?;
         Some((part, self.give(lanes)))
     }
 
@@ -222,15 +284,26 @@ impl Call {
         if part.items.is_empty() || !self.starts_items() {
             return;
         }
-        if let Some(state) = self.chunks.get_mut(&part.chunk.sequence) {
-            state.parts += 1;
-            if part.alone { &mut self.suspects } else { &mut self.queue }.push_front(part);
+        let Some(state) = self.chunks.get_mut(&part.chunk.sequence) else { return };
+        state.parts += 1;
+        match &mut self.keyed {
+            _ if part.alone => self.suspects.push_front(part),
+            Some(keyed) => keyed.put_back(state.keys[part.items.start as usize], part),
+            None => self.queue.push_front(part),
+        }
+    }
+
+    /// An item has ended, and nothing of it runs any more: the next one of its key may start.
+    pub fn end_key(&mut self, chunk: ChunkId, item: u32) {
+        if let (Some(keyed), Some(chunk)) = (&mut self.keyed, self.chunks.get(&chunk.sequence)) {
+            keyed.end_item(chunk.keys[item as usize]);
         }
     }
 
     /// Nothing more may start.
     pub fn drop_queue(&mut self) {
-        for part in self.queue.drain(..).chain(self.suspects.drain(..)) {
+        let keyed = self.keyed.as_mut().map(|keyed| keyed.clear()).unwrap_or_default();
+        for part in self.queue.drain(..).chain(self.suspects.drain(..)).chain(keyed) {
             if let Some(chunk) = self.chunks.get_mut(&part.chunk.sequence) {
                 chunk.parts -= 1;
             }
@@ -271,6 +344,10 @@ impl Call {
         self.window_bytes = self.window_bytes - u64::from(state.bytes) + u64::from(bytes);
         *state = Item { ended: true, bytes };
         self.tries.forget(id, item);
+        // One that was cut off still runs; we hear of its end.
+        if status != Status::TimedOut {
+            self.end_key(id, item);
+        }
         true
     }
 
@@ -396,12 +473,14 @@ impl Call {
         let Some(nanos) = self.nanos_per_item else { return 1 };
         let target = TARGET_CHUNK_NANOS * u64::from(self.config.concurrency.div_ceil(self.most_holders));
         let fitting = target.div_ceil(nanos.max(1)).min(u64::from(MAX_CHUNK_ITEMS)) as u32;
-        fitting.min(self.measured_items.saturating_mul(GROWTH))
+        // Those with keys travel in parts of their own, however large their chunk.
+        if self.keyed.is_some() { fitting } else { fitting.min(self.measured_items.saturating_mul(GROWTH)) }
     }
 
     pub fn credit(&self) -> Credit {
         let chunk = self.chunk_items();
-        let least = self.config.concurrency.saturating_mul(2);
+        let keyed = if self.keyed.is_some() { self.most_holders.saturating_mul(KEYED_WINDOW) } else { 0 };
+        let least = self.config.concurrency.saturating_mul(2).max(keyed.min(MAX_AUTO_WINDOW));
         let automatic =
             || self.most_holders.saturating_mul(2).saturating_mul(chunk).max(least).min(MAX_AUTO_WINDOW.max(least));
         let window = self.config.window.unwrap_or_else(automatic);

@@ -43,6 +43,10 @@ pub struct CallConfig {
     pub crash_retries: u32,
     /// How long an item may run in a worker.
     pub timeout: Option<Micros>,
+    /// What waits of a call with a higher one goes first.
+    pub priority: i32,
+    /// Items have keys: its chunks come by [`Engine::handle_keyed_chunk`](super::Engine::handle_keyed_chunk).
+    pub keyed: bool,
 }
 
 /// A chunk of a call; sequence numbers count from 0.

@@ -23,6 +23,7 @@
 mod call;
 mod contract;
 mod ending;
+mod keyed;
 mod schedule;
 #[cfg(test)]
 mod sim;
@@ -35,6 +36,7 @@ pub use contract::{
     Action, CELLS, CallConfig, CallId, Cancel, ChunkId, Credit, Failure, MAX_AUTO_WINDOW, MAX_BARREN_DEATHS,
     MAX_CHUNK_ITEMS, MAX_LANES, Micros, PoolConfig, Sent, Status, Violation, WorkerId,
 };
+pub use keyed::{PARTITIONS, Partition};
 pub use tries::{Kept, Retry};
 
 use call::{Call, Part};
@@ -62,7 +64,7 @@ pub struct Engine {
     look_again: Option<Micros>,
     /// The worker that gets nothing more until it has nothing: an item that has to be alone waits for it.
     emptied: Option<WorkerId>,
-    /// Items have ended beside others: a lane may be free.
+    /// Items have ended beside others, or before others of their key: a lane may be free, or a part ready.
     lane_freed: bool,
     /// When to look again how long items have run.
     next_look: Option<Micros>,
@@ -102,7 +104,7 @@ impl Engine {
         self.hope_again();
         let id = self.next_call;
         self.next_call += 1;
-        self.calls.insert(id, Call::new(id, config, self.config.size));
+        self.calls.insert(id, Call::new(id, config, self.config.size, self.config.lanes));
         id
     }
 
@@ -110,8 +112,21 @@ impl Engine {
     ///
     /// Returns `None`, and takes nothing, where the call has ended.
     pub fn handle_chunk(&mut self, call: CallId, sizes: &[u32], now: Micros) -> Option<ChunkId> {
+        self.handle_keyed_chunk(call, sizes, &[], now)
+    }
+
+    /// The same for a call whose items have keys: the partition of the key of each, less than [`PARTITIONS`].
+    pub fn handle_keyed_chunk(
+        &mut self,
+        call: CallId,
+        sizes: &[u32],
+        keys: &[Partition],
+        now: Micros,
+    ) -> Option<ChunkId> {
         assert!(!sizes.is_empty() && sizes.len() <= MAX_CHUNK_ITEMS as usize, "a chunk of {} items", sizes.len());
-        let chunk = self.calls.get_mut(&call)?.push_chunk(sizes)?;
+        let call = self.calls.get_mut(&call)?;
+        assert_eq!(keys.len(), if call.is_keyed() { sizes.len() } else { 0 }, "keys of {} items", sizes.len());
+        let chunk = call.push_chunk(sizes, keys)?;
         self.schedule(now);
         Some(chunk)
     }
@@ -178,7 +193,7 @@ impl Engine {
             // Not at every item: else a healthy worker would hide that all its new neighbours die at once.
             self.barren = 0;
         }
-        self.lane_freed |= self.config.lanes > 1;
+        self.lane_freed |= self.config.lanes > 1 || self.calls.get(&chunk.call).is_some_and(Call::is_keyed);
         if cut_off {
             self.end_cut_off(chunk, item);
             return Ok(Kept::Nothing);
@@ -193,7 +208,7 @@ impl Engine {
         Ok(if wanted { Kept::Outcome { chunk, item } } else { Kept::Nothing })
     }
 
-    /// All outcomes that are there for now were handed in: with lanes, their workers may have room for more.
+    /// All outcomes that are there for now were handed in: with lanes or keys, their workers may do more.
     pub fn handle_heard(&mut self, now: Micros) {
         if std::mem::take(&mut self.lane_freed) {
             self.schedule(now);
@@ -237,6 +252,9 @@ impl Engine {
     /// Outcomes that it had published must have been handed in before.
     pub fn handle_exit(&mut self, worker: WorkerId, claimed: impl Fn(u8, u32) -> u32, now: Micros) {
         let Some(state) = self.workers.remove(&worker) else { return };
+        for call in self.calls.values_mut() {
+            call.leave_worker(worker);
+        }
         let unsent = self.drop_actions_for(worker);
         let (mut ran, mut cut_off) = (Vec::new(), Vec::new());
         // Later items first: what goes back to the front of the queue keeps its order.

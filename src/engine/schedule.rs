@@ -6,6 +6,7 @@ use super::{
     call::Call,
     worker::{Dispatch, Worker},
 };
+use std::cmp::Reverse;
 
 /// Less work than this is not worth taking from a worker: it costs a crossing.
 const WORTH_TAKING_NANOS: u64 = 300_000;
@@ -32,16 +33,18 @@ impl Engine {
         self.isolate(now);
         self.emptied = self.worker_to_empty();
         while let Some((worker, call)) = self.next_match(now) {
-            let Some(state) = self.workers.get_mut(&worker) else { break };
-            let lanes = state.lanes_of(call);
+            let Some(state) = self.workers.get(&worker) else { break };
+            let (lanes, reach) = (state.lanes_of(call), self.reach());
             let Some(call) = self.calls.get_mut(&call) else { break };
-            let Some((part, lanes)) = call.next_part(lanes) else { break };
+            let Some((part, lanes)) = call.next_part(worker, reach, lanes) else { break };
             let (id, timeout) = (call.id, call.config.timeout);
             self.served = id;
+            let Some(state) = self.workers.get_mut(&worker) else { break };
             let sent = state.push(part, lanes, timeout, now);
             self.actions.push_back(Action::Dispatch { worker, sent });
             self.look_after(id, now);
         }
+        self.make_way();
         self.spawn_for_queue();
         self.share(now);
     }
@@ -49,7 +52,7 @@ impl Engine {
     /// Whether a part of this call would start at once, or with a worker that is about to be there.
     pub(super) fn has_idle_capacity(&self, call: &Call) -> bool {
         let starting = self.workers.values().filter(|worker| worker.is_starting()).count();
-        self.free_workers().any(|(_, worker)| starts_at(worker, call))
+        self.free_workers().any(|(id, worker)| self.starts_at(id, worker, call))
             || (call.free_slots() > 0 && (self.can_spawn() || starting > self.queued()))
     }
 
@@ -73,6 +76,14 @@ impl Engine {
         !self.start_failed && self.barren < MAX_BARREN_DEATHS
     }
 
+    /// How many workers there can be: as many as there are, where no more come.
+    pub(super) fn reach(&self) -> u32 {
+        if self.can_spawn() {
+            return self.config.size;
+        }
+        self.workers.values().filter(|worker| !worker.is_retired()).count() as u32
+    }
+
     fn can_spawn(&self) -> bool {
         self.has_hope() && (self.workers.len() as u32) < self.config.size
     }
@@ -83,8 +94,10 @@ impl Engine {
 
     /// Items that have to be alone go to workers that have nothing.
     fn isolate(&mut self, now: Micros) {
-        let ids: Vec<CallId> = self.calls.values().filter(|call| call.has_suspects()).map(|call| call.id).collect();
-        for id in ids {
+        let suspects = self.calls.values().filter(|call| call.has_suspects());
+        let mut ids: Vec<(i32, CallId)> = suspects.map(|call| (call.config.priority, call.id)).collect();
+        ids.sort_by_key(|(priority, _)| Reverse(*priority));
+        for (_, id) in ids {
             while let Some(call) = self.calls.get_mut(&id).filter(|call| call.free_slots() > 0) {
                 let Some((&worker, state)) = self.workers.iter_mut().find(|(_, worker)| worker.is_idle()) else {
                     return;
@@ -118,17 +131,18 @@ impl Engine {
     fn next_match(&self, now: Micros) -> Option<(WorkerId, CallId)> {
         let after = self.calls.range(self.served.saturating_add(1)..);
         let in_turn = after.chain(self.calls.range(..=self.served)).map(|(_, call)| call);
-        let waiting: Vec<&Call> = in_turn.filter(|call| call.has_parts()).collect();
+        let mut waiting: Vec<&Call> = in_turn.filter(|call| call.has_parts()).collect();
         if waiting.is_empty() {
             return None;
         }
+        waiting.sort_by_key(|call| Reverse(call.config.priority));
         let mut best: Option<(u32, WorkerId, CallId)> = None;
         let mut has_free_lanes = false;
         for (id, worker) in self.free_workers() {
             let free = worker.free_lanes();
             has_free_lanes = true;
             if free > best.map_or(0, |(most, ..)| most)
-                && let Some(call) = waiting.iter().find(|call| starts_at(worker, call))
+                && let Some(call) = waiting.iter().find(|call| self.starts_at(id, worker, call))
             {
                 best = Some((free, id, call.id));
                 if self.config.lanes == 1 {
@@ -141,18 +155,60 @@ impl Engine {
         }
         let more_to_come = self.can_spawn() || has_free_lanes || self.workers.values().any(Worker::is_starting);
         let busy = self.workers.iter().filter(|(id, worker)| {
-            Some(**id) != self.emptied
-                && worker.lets_wait()
-                && !worker.is_idle()
-                && !(self.config.size > 1 && is_blocked(worker, now))
+            Some(**id) != self.emptied && !worker.is_idle() && !(self.config.size > 1 && is_blocked(worker, now))
         });
         busy.into_iter().find_map(|(&id, worker)| {
+            let mut here = waiting.iter().filter(|call| self.may_go(id, worker, call)).peekable();
+            let highest = here.peek()?.config.priority;
             let fits = |call: &&&Call| {
-                let may_spread = call.may_spread();
-                (may_spread || worker.runs(call.id)) && (!more_to_come || !may_spread)
+                let is_bound = !call.may_spread() || call.is_at_home(id);
+                worker.lets_wait(call.parts_ahead()) && (!more_to_come || is_bound)
             };
-            waiting.iter().find(fits).map(|call| (id, call.id))
+            // What would have to make way again at once does not even go.
+            here.take_while(|call| call.config.priority == highest).find(fits).map(|call| (id, call.id))
         })
+    }
+
+    /// Whether something of the call that waits may go to this worker, now or later.
+    fn may_go(&self, id: WorkerId, worker: &Worker, call: &Call) -> bool {
+        (call.may_spread() || worker.runs(call.id)) && call.has_parts_for(id, self.reach())
+    }
+
+    /// Whether a part of the call would start at once here.
+    fn starts_at(&self, id: WorkerId, worker: &Worker, call: &Call) -> bool {
+        let has_lanes = if worker.runs(call.id) {
+            worker.free_lanes_for(call.id) > 0
+        } else {
+            worker.free_lanes() > 0 && call.may_spread()
+        };
+        has_lanes && call.has_parts_for(id, self.reach())
+    }
+
+    /// What waits goes before all of a lower priority that workers hold and have not begun: that comes back.
+    fn make_way(&mut self) {
+        let waiting: Vec<&Call> = self.calls.values().filter(|call| call.has_parts()).collect();
+        let Some(highest) = waiting.iter().map(|call| call.config.priority).max() else { return };
+        if self.calls.values().all(|call| call.config.priority >= highest) {
+            return;
+        }
+        let mut back = Vec::new();
+        for (&id, worker) in &self.workers {
+            for (part, lanes) in worker.parts() {
+                let unclaimed = (part.items() - part.finished).saturating_sub(lanes);
+                let Some(call) = self.calls.get(&part.chunk.call) else { continue };
+                if unclaimed == 0 || part.exhausted || !call.starts_items() {
+                    continue;
+                }
+                let goes_first =
+                    |other: &&Call| other.config.priority > call.config.priority && self.may_go(id, worker, other);
+                if waiting.iter().any(goes_first) {
+                    back.push((id, part.cell, unclaimed));
+                }
+            }
+        }
+        for (worker, cell, unclaimed) in back {
+            self.take_back(worker, cell, unclaimed);
+        }
     }
 
     fn spawn_for_queue(&mut self) {
@@ -213,7 +269,8 @@ impl Engine {
         if unclaimed == 0 || part.exhausted || !(idle || behind.is_some()) || self.config.size == 1 {
             return None;
         }
-        let call = self.calls.get(&part.chunk.call).filter(|call| call.starts_items())?;
+        // What has a key stays where that is at home.
+        let call = self.calls.get(&part.chunk.call).filter(|call| call.starts_items() && !call.is_keyed())?;
         // Where no more workers may run the call, all that this one has of it may still move to another.
         let may_spread = call.may_spread();
         let alone = || worker.dispatches().filter(|other| other.chunk.call == call.id).count() == 1;
@@ -242,11 +299,6 @@ impl Load {
     fn size(&self) -> (bool, u32) {
         (self.waits_behind, self.unclaimed)
     }
-}
-
-/// Whether a part of the call would start at once here.
-fn starts_at(worker: &Worker, call: &Call) -> bool {
-    if worker.runs(call.id) { worker.free_lanes_for(call.id) > 0 } else { worker.free_lanes() > 0 && call.may_spread() }
 }
 
 /// Whether what runs here has run for so long that nothing should wait behind it.

@@ -14,7 +14,7 @@
 
 use super::{
     Action, CELLS, CallConfig, CallId, Cancel, ChunkId, Engine, Failure, Kept, MAX_AUTO_WINDOW, MAX_BARREN_DEATHS,
-    Micros, PoolConfig, Retry, Sent, Status, WorkerId,
+    Micros, Partition, PoolConfig, Retry, Sent, Status, WorkerId,
 };
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -116,6 +116,9 @@ struct Seen {
     cut_off: u64,
     cut_off_kills: u64,
     survived: u64,
+    /// Items with keys that began, and items that were taken back for others of a higher priority.
+    keyed: u64,
+    made_way: u64,
     events: u64,
 }
 
@@ -137,6 +140,8 @@ impl Seen {
         self.cut_off += other.cut_off;
         self.cut_off_kills += other.cut_off_kills;
         self.survived += other.survived;
+        self.keyed += other.keyed;
+        self.made_way += other.made_way;
         self.events += other.events;
     }
 
@@ -159,6 +164,8 @@ impl Seen {
                 self.cut_off,
                 self.cut_off_kills,
                 self.survived,
+                self.keyed,
+                self.made_way,
             ]
             .iter()
             .all(|count| *count > 5)
@@ -255,6 +262,8 @@ struct Plan {
     cancel: Option<(Micros, Cancel)>,
     /// Some items end only when their signal is raised, or not even then. Only where a cancel or a time-out comes.
     hangs: bool,
+    /// How many different keys its items have, where they have any.
+    keys: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -298,11 +307,15 @@ struct SimCall {
     finished: bool,
     /// Chunks that are not released.
     live: usize,
+    /// By key: the worker that its items go to, and the last item that was begun.
+    homes: BTreeMap<Partition, WorkerId>,
+    begun: BTreeMap<Partition, usize>,
 }
 
 #[derive(Clone, Debug, Default)]
 struct Item {
     bytes: u32,
+    key: Partition,
     /// Claimed in this worker, and the engine knows neither its outcome nor the worker's exit.
     claimed_in: Option<WorkerId>,
     handed: Option<(Status, u32)>,
@@ -588,6 +601,7 @@ impl Sim {
         let items = (0..plan.items).map(|_| Item {
             bytes: self.random.between(0..=60) as u32,
             rejected: self.random.chance(1),
+            key: (self.random.below(plan.keys) * 500) as Partition,
             ..Item::default()
         });
         let call = SimCall {
@@ -614,6 +628,8 @@ impl Sim {
             sealed: false,
             finished: false,
             live: 0,
+            homes: BTreeMap::new(),
+            begun: BTreeMap::new(),
             plan,
         };
         if let Some((delay, how)) = call.plan.cancel {
@@ -818,14 +834,16 @@ impl Sim {
             }
             let count = call.buffer.len().min(credit.chunk as usize);
             let sizes: Vec<u32> = call.buffer.drain(..count).collect();
-            let chunk = self.engine.handle_chunk(id, &sizes, self.now);
+            let first = call.chunks.last().map_or(0, |(first, items, _)| first + *items as usize);
+            let keys: Vec<Partition> = call.items[first..first + count].iter().map(|item| item.key).collect();
+            let keys = if call.plan.config.keyed { &keys[..] } else { &[] };
+            let chunk = self.engine.handle_keyed_chunk(id, &sizes, keys, self.now);
             if call.is_ending() || (chunk.is_none() && call.may_stop) {
                 assert_eq!(chunk, None, "a call that has ended takes a chunk");
                 return progress;
             }
             let sequence = self.first_sequence.wrapping_add(call.chunks.len() as u32);
             assert_eq!(chunk, Some(ChunkId { call: id, sequence }), "the number of a chunk");
-            let first = call.chunks.last().map_or(0, |(first, items, _)| first + *items as usize);
             call.chunks.push((first, count as u32, false));
             call.live += 1;
             call.in_window += count as u32;
@@ -880,7 +898,11 @@ impl Sim {
                 let process = self.processes.get_mut(&worker).expect("a worker that is there");
                 let before = process.words[usize::from(cell)];
                 let end = take_back(&mut process.words[usize::from(cell)], items, most);
-                self.seen.taken_back += u64::from((before >> 16).saturating_sub(end));
+                let count = u64::from((before >> 16).saturating_sub(end));
+                self.seen.taken_back += count;
+                let priority = process.parts.get(&cell).map(|part| self.calls[&part.chunk.call].plan.config.priority);
+                let higher = |call: &super::Call| Some(call.config.priority) > priority && call.has_parts();
+                self.seen.made_way += if self.engine.calls.values().any(higher) { count } else { 0 };
                 self.note(|| format!("      taken back from {end}"));
                 self.engine.handle_taken_back(worker, cell, end, self.now);
             }
@@ -1039,6 +1061,14 @@ impl Sim {
         assert_ne!(process.state, State::Starting, "a part for a worker that starts");
         assert!(!alone || process.parts.is_empty(), "a suspect is sent to a worker that has something");
         assert!(!process.parts.values().any(|part| part.alone), "something is sent to a worker that runs a suspect");
+        if call.plan.config.keyed && !alone && self.mood.hostile == 0 {
+            let key = call.items[first].key;
+            assert!(call.items[first..first + items.len()].iter().all(|item| item.key == key), "keys in one part");
+            // An item that has to be alone may go anywhere: the worker that it was at home in has died.
+            let home = self.calls.get_mut(&chunk.call).unwrap().homes.insert(key, worker);
+            let is_there = |home| self.engine.workers.get(&home).is_some_and(|worker| !worker.is_retired());
+            assert!(home.is_none_or(|home| home == worker || !is_there(home)), "key {key} moves to worker {worker}");
+        }
         let begun = None;
         let items = items.len() as u32;
         let part = SimPart { chunk, start, items, arrived: self.now, begun, lanes, alone, claimed: false };
@@ -1433,6 +1463,8 @@ impl Sim {
             self.check_start(worker, id, index);
         }
         let call = self.calls.get_mut(&id).unwrap();
+        call.begun.insert(call.items[index].key, index);
+        self.seen.keyed += u64::from(call.plan.config.keyed);
         let item = &mut call.items[index];
         if !item.ended {
             item.claimed_in = Some(worker);
@@ -1591,6 +1623,20 @@ impl Sim {
         assert!(process.lanes.len() < self.config.lanes as usize, "worker {worker} runs too many items");
         // Invariant 6.
         assert!(!item.suspect || process.lanes.is_empty(), "suspect {index} runs beside others");
+        // Items of one key: one after the other, in order. Whoever lies about one may upset the others.
+        if call.plan.config.keyed && self.mood.hostile == 0 {
+            let key = item.key;
+            let of_key = |run: &&Run, process: &Process| {
+                run.call == id && {
+                    let part = &process.parts[&run.cell];
+                    call.items[self.index(part.chunk, part.start + run.item)].key == key
+                }
+            };
+            let beside = honest().any(|process| process.lanes.iter().any(|run| of_key(&run, process)));
+            assert!(!beside, "item {index} runs beside another one of key {key}");
+            let before = call.begun.get(&key).copied();
+            assert!(before.is_none_or(|before| before <= index), "item {index} of key {key} runs after {before:?}");
+        }
     }
 
     /// All actions are performed: is everything under way that could be?
@@ -1623,13 +1669,34 @@ impl Sim {
                 if !self.engine.workers[worker].may_be_emptied() {
                     continue;
                 }
-                let takes = self.has_lane_for(process, *id, holders < most && !engine_call.has_suspects());
+                let may_spread = holders < most && !engine_call.has_suspects();
+                let takes = self.has_lane_for(process, *id, may_spread);
                 let kept = self.engine.emptied == Some(*worker);
-                assert!(!takes || kept || !engine_call.has_parts(), "a part waits while worker {worker} has a lane");
+                let waits = engine_call.has_parts_for(*worker, self.engine.reach());
+                assert!(!takes || kept || !waits, "a part waits while worker {worker} has a lane");
+                self.check_priority(*id, *worker, process, may_spread);
                 let suspect_waits = engine_call.has_suspects() && holders < most;
                 assert!(!suspect_waits || !process.parts.is_empty(), "a suspect waits while worker {worker} is idle");
             }
         }
+    }
+
+    /// What waits goes before all of a lower priority that a worker has not begun.
+    fn check_priority(&self, id: CallId, worker: WorkerId, process: &Process, may_spread: bool) {
+        let (call, runs) = (&self.engine.calls[&id], self.engine.workers[&worker].runs(id));
+        if !call.has_parts_for(worker, self.engine.reach()) || !(may_spread || runs) {
+            return;
+        }
+        let unbegun = process.parts.iter().filter(|(_, part)| {
+            let other = &self.calls[&part.chunk.call];
+            other.plan.config.priority < call.config.priority && !other.is_ending() && !other.may_stop
+        });
+        let unbegun: u32 = unbegun
+            .map(|(cell, _)| process.words[usize::from(*cell)])
+            .map(|word| (word >> 16).saturating_sub(word & 0xffff))
+            .sum();
+        // In each lane, as far as we know, one of them has begun.
+        assert!(unbegun <= self.config.lanes, "{unbegun} items of worker {worker} go before those of call {id}");
     }
 
     /// Whether an item of the call would start at once, as far as the parent can know.
@@ -1695,13 +1762,14 @@ impl Sim {
             other.state == State::Idle && has_nothing && other.since <= lately
         });
         // It could have moved to an idle worker, if the call may spread or this one lets go of it.
-        let reserved = self.engine.calls[&part.chunk.call].has_suspects();
+        let reserved = self.engine.calls[&part.chunk.call].has_suspects() || call.plan.config.keyed;
         assert!(
             !idle || (holders >= most && runs_it) || reserved,
             "an idle worker leaves cell {cell} to worker {worker}"
         );
         // It could have gone back to wait for whoever is first.
         let working = others.any(|other| other.state != State::Dead && !other.lanes.is_empty());
+        let working = working && !call.plan.config.keyed;
         assert!(!working || !behind || (most == 1 && runs_it), "cell {cell} waits for one item of worker {worker}");
     }
 
@@ -1806,7 +1874,10 @@ impl SimCall {
         let workers = concurrency.min(pool.size);
         let most = match self.plan.config.window {
             Some(window) => window,
-            None => MAX_AUTO_WINDOW.min(2 * workers * credit.chunk).max(2 * concurrency),
+            None => {
+                let keyed = if self.plan.config.keyed { 64 * workers } else { 0 };
+                MAX_AUTO_WINDOW.min(2 * workers * credit.chunk).max(2 * concurrency).max(keyed)
+            }
         };
         assert_eq!(credit.items, most.saturating_sub(self.in_window), "credit of a window of {most}");
         let bytes = self.plan.config.max_bytes.saturating_sub(self.window_bytes);
@@ -1837,6 +1908,8 @@ impl Plan {
             },
             crash_retries: random.pick(&[0, 0, 1, 3]),
             timeout: random.chance(30).then(|| random.pick(&[1, 2_000, 20_000, 300_000])),
+            priority: random.pick(&[0, 0, 0, 1, -1]),
+            keyed: random.chance(25),
         };
         if config.timeout.is_some_and(|timeout| timeout < 20_000) {
             // Most tries may be cut off: without end, they would go on for ever.
@@ -1865,6 +1938,7 @@ impl Plan {
             consumer,
             cancel,
             hangs: (cancel.is_some() || config.timeout.is_some()) && random.chance(40),
+            keys: random.pick(&[1, 2, 5, 8]),
         }
     }
 }

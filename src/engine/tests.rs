@@ -16,6 +16,8 @@ const CALL: CallConfig = CallConfig {
     retry: Retry { retries: 0, initial: 0, factor: 1.0, max: 0, jitter: 0.0, asks: false },
     crash_retries: 0,
     timeout: None,
+    priority: 0,
+    keyed: false,
 };
 
 fn pool(size: u32) -> Engine {

@@ -152,9 +152,11 @@ impl Engine {
             waiting.at = Some(now.saturating_add(delay(&call.config.retry, errors, &mut self.random)));
             call.tries.set_due(spot);
         } else {
+            // What still runs keeps its key.
+            let status = if waiting.running { Status::TimedOut } else { Status::Error };
             call.tries.waiting.remove(&spot);
             call.drop_part(chunk.sequence);
-            self.settle(chunk, item, Status::Error, 0, Some(Action::Refused { chunk, item }));
+            self.settle(chunk, item, status, 0, Some(Action::Refused { chunk, item }));
             self.settle_end(chunk.call);
             self.schedule(now);
         }
@@ -189,6 +191,8 @@ impl Engine {
         if let Some(waiting) = call.tries.waiting.get_mut(&spot) {
             waiting.running = false;
             call.tries.set_due(spot);
+        } else if !call.is_open(chunk, item) {
+            call.end_key(chunk, item);
         }
     }
 

@@ -286,10 +286,12 @@ impl Worker {
         self.free_lanes().min(granted.saturating_sub(mine().map(|(_, lanes)| lanes).sum::<u32>()))
     }
 
-    /// Whether it takes a part that waits behind those that run, so that it need not wait for a crossing.
-    pub fn lets_wait(&self) -> bool {
-        let all_run = || self.lanes == 1 || self.parts().all(|(_, lanes)| lanes > 0);
-        self.takes_parts() && self.dispatches.len() <= self.lanes as usize && all_run()
+    /// Whether it takes a part that waits behind those that run, and behind `ahead` others, so that it need not wait for
+    /// a crossing.
+    pub fn lets_wait(&self, ahead: usize) -> bool {
+        let waiting = || self.parts().filter(|(_, lanes)| *lanes == 0).count();
+        let few_wait = || self.lanes == 1 || waiting() <= ahead;
+        self.takes_parts() && self.dispatches.len() <= self.lanes as usize + ahead && few_wait()
     }
 
     /// Parts of which something may run, each with the lanes that it has at most.

@@ -9,7 +9,8 @@ use super::{
 };
 use crate::{
     engine::{
-        Action, CallConfig, CallId, Cancel, ChunkId, Credit, Engine, Kept, Micros, PoolConfig, Sent, Status, WorkerId,
+        Action, CallConfig, CallId, Cancel, ChunkId, Credit, Engine, Kept, Micros, Partition, PoolConfig, Sent, Status,
+        WorkerId,
     },
     native::{Operation, Output},
 };
@@ -144,11 +145,13 @@ impl Core {
     }
 
     /// Takes a chunk. Its items' indices follow those of the chunk before.
+    /// `keys`: the partition of each, where they have keys.
     #[allow(clippy::too_many_arguments)] // they are the chunk
     pub fn submit(
         &mut self,
         call: CallId,
         sizes: Vec<ItemSize>,
+        keys: &[Partition],
         rows: Vec<u8>,
         text: Vec<u8>,
         large: Vec<(u32, Arc<Large>)>,
@@ -163,7 +166,7 @@ impl Core {
         let first_index = *next;
         *next += sizes.len() as u64;
         let now = self.now();
-        if let Some(chunk) = self.engine.handle_chunk(call, &totals, now) {
+        if let Some(chunk) = self.engine.handle_keyed_chunk(call, &totals, keys, now) {
             self.store.insert(chunk, Items { first_index, flags, sizes, rows, text, large });
         }
     }
