@@ -188,6 +188,32 @@ export interface ParallelMapOptions<AsSettled extends boolean = boolean> extends
    * @default false
    */
   settled?: AsSettled | undefined
+  /**
+   * What goes first where calls share a pool: what waits of a call with a higher number goes before all that other calls
+   * have not begun, in worker processes too; what runs goes on. Calls of the same number take turns. An integer from
+   * -1,000,000 to 1,000,000. On this event loop nothing is shared.
+   * @default 0
+   */
+  priority?: number | undefined
+  /**
+   * `key(item)` names what the item belongs to (a user, a file): items of one key run one after the other, in the order
+   * of the source, and in a pool all in one worker, as long as that lives. An item that is tried again keeps those behind
+   * it waiting. Called once for each item, in this process; what it throws, or a key that is no string, number, bigint or
+   * boolean (a `TypeError`, ERR_INVALID_ARG_TYPE), is the item's error.
+   *
+   * In a pool, two keys may share a place: then they wait for each other, too. Each item travels to its worker by
+   * itself, which costs some microseconds, and an item that has to run alone (see `crashRetries`) takes any worker.
+   * @default none: items run wherever there is room
+   * @example
+   * ```js
+   * import { parallelMap } from 'millrace'
+   *
+   * const events = [{ user: 1, text: 'a' }, { user: 2, text: 'b' }, { user: 1, text: 'c' }]
+   * const store = async ({ user, text }) => `${user}${text}` // never two of one user at once
+   * console.log(await parallelMap(events, store, { key: ({ user }) => user }).toArray()) // [ '1a', '2b', '1c' ]
+   * ```
+   */
+  key?: ((item: any) => string | number | bigint | boolean) | undefined
 }
 
 /**
@@ -845,6 +871,11 @@ export interface RunOptions extends TryOptions {
    * @default none
    */
   signal?: AbortSignal | undefined
+  /**
+   * The run goes before all waiting work of a lower number: see {@link ParallelMapOptions.priority}.
+   * @default 0
+   */
+  priority?: number | undefined
 }
 
 /** Options of `pool.close()`. */

@@ -59,6 +59,8 @@ describe('parallelMap', () => {
     stopOnError: true,
     settled: false,
     tries: undefined,
+    priority: 0,
+    key: undefined,
     form: 0,
   }
 
@@ -125,6 +127,8 @@ describe('parallelMap', () => {
     stopOnError: [null, 0],
     settled: [null, 1],
     retries: ['1', null, true, 1n],
+    priority: ['1', null, true, 1n],
+    key: ['id', null, 1, {}],
     backoff: [null, 100, [], { initial: '1' }, { factor: null }, { max: [] }, { jitter: true }, { min: 1 }],
     retryIf: [null, true, {}],
     crashRetries: ['1', null],
@@ -136,6 +140,7 @@ describe('parallelMap', () => {
     maxBytes: [0, -1, 1.5, NaN, Infinity],
     chunkSize: [0, -1, 1.5, NaN, Infinity, 16_385],
     retries: [-1, 1.5, NaN, -Infinity],
+    priority: [1.5, NaN, Infinity, 1_000_001, -1_000_001],
     backoff: [
       { initial: -1 },
       { initial: Infinity },
@@ -195,7 +200,7 @@ describe('parallelMap', () => {
       const { tries } = parallelMapSettings(given, 'function')
       assert.deepEqual(tries, { ...defaults, ...given })
       assert.ok(Object.isFrozen(tries))
-      assert.deepEqual(runSettings(given), { signal: undefined, tries })
+      assert.deepEqual(runSettings(given), { signal: undefined, tries, priority: 0 })
     }
     const other = Object.freeze({ initial: 0, factor: 1, max: 0, jitter: 0 })
     assert.deepEqual(parallelMapSettings({ retries: 1, backoff: other }, 'pool').tries.backoff, other)
@@ -416,8 +421,10 @@ describe('workerPool', () => {
 
   test('run() and close()', () => {
     const { signal } = new AbortController()
-    assert.deepEqual(runSettings(undefined), { signal: undefined, tries: undefined })
-    assert.deepEqual(runSettings({ signal }), { signal, tries: undefined })
+    assert.deepEqual(runSettings(undefined), { signal: undefined, tries: undefined, priority: 0 })
+    assert.deepEqual(runSettings({ signal }), { signal, tries: undefined, priority: 0 })
+    assert.equal(runSettings({ priority: -3 }).priority, -3)
+    assert.throws(() => runSettings({ priority: 0.5 }), RANGE)
     assert.deepEqual(closeSettings(undefined), { force: false })
     assert.deepEqual(closeSettings({ force: true }), { force: true })
     for (const wrong of [null, 1, { signal: 1 }, { timeout: null }, { settled: true }])

@@ -51,6 +51,11 @@ export class ItemTries {
     this.#told = told
   }
 
+  /** Whether something waits for its next try. */
+  get waits() {
+    return this.#waiting.size > 0
+  }
+
   /** Take an item whose next try is due. */
   takeDue() {
     const retry = this.#due.shift()

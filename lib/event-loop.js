@@ -10,6 +10,7 @@ import { FILTER, FLATTEN } from './chunk-flags.js'
 import { collected, notIterable } from './collected.js'
 import { CallSignal, Context } from './context.js'
 import { ConsumedError } from './errors.js'
+import { ItemKeys } from './event-loop-keys.js'
 import { ItemTries } from './event-loop-tries.js'
 import { noteFailure, withError } from './failure.js'
 import { InnerResults } from './flat-run.js'
@@ -75,6 +76,8 @@ class EventLoopRun {
   #tries
   /** Each try has its time. */
   #timed = false
+  /** Items of one key run one after the other; undefined: items have no keys. @type {ItemKeys | undefined} */
+  #keys
   /** What mappers of a `flatMap()` returned and is still pulled: each has a slot. @type {Set<InnerResults>} */
   #inner = new Set()
   /** `return()` has reported how the closing went. */
@@ -105,6 +108,7 @@ class EventLoopRun {
         goOn: () => this.#goOn(),
       })
     }
+    if (settings.key !== undefined) this.#keys = new ItemKeys(settings.key, () => this.#goOn())
     this.#ring = new ResultRing(this.#window)
     if (settings.signal?.aborted) this.#onAbort()
     else settings.signal?.addEventListener('abort', this.#onAbort)
@@ -175,6 +179,11 @@ class EventLoopRun {
         this.#startAgain(retry)
         continue
       }
+      const keyed = this.#keys?.take()
+      if (keyed !== undefined) {
+        this.#startKeyed(keyed)
+        continue
+      }
       if (this.#sourceEnd !== ITEM) break
       if (this.#outstanding >= this.#window) {
         this.#starved = true
@@ -193,8 +202,12 @@ class EventLoopRun {
     const pulled = source.pull()
     if (pulled === ITEM) {
       // The source may have stopped its own call while it made this item.
-      if (this.#phase === ACTIVE) this.#start(source.value, source.index)
-      else watched(source.value)
+      if (this.#phase !== ACTIVE) watched(source.value)
+      else if (this.#keys === undefined) this.#start(source.value, source.index)
+      else {
+        this.#outstanding++
+        this.#keys.add(source.value)
+      }
       return true
     }
     if (pulled === PENDING) {
@@ -227,6 +240,23 @@ class EventLoopRun {
     this.#outstanding++
     if (isThenable(item)) Promise.resolve(item).then(slot.onItem, slot.onError)
     else this.#map(slot, item)
+  }
+
+  /**
+   * An item whose key is free. It counts as outstanding since it was pulled.
+   * @param {import('./event-loop-keys.js').KeyedItem} item
+   */
+  #startKeyed({ index, value, failed }) {
+    if (failed) {
+      this.#conclude(index, value, 1, NO_ERRORS)
+      return
+    }
+    const slot = this.#idle.pop() ?? this.#makeSlot()
+    slot.index = index
+    slot.attempt = 0
+    slot.errors = NO_ERRORS
+    this.#running++
+    this.#map(slot, value)
   }
 
   /**
@@ -322,6 +352,7 @@ class EventLoopRun {
     }
     const inner = new InnerResults(source, index, this.#ahead, failureOf, () => {
       this.#inner.delete(inner)
+      this.#keys?.end(index)
       this.#release(slot)
     })
     this.#inner.add(inner)
@@ -372,6 +403,7 @@ class EventLoopRun {
    */
   #conclude(index, error, attempt, errors) {
     if (this.#phase === OVER) return
+    this.#keys?.end(index)
     const failure = { index, attempt, errors }
     noteFailure(error, failure)
     if (this.#settings.settled) {
@@ -406,6 +438,7 @@ class EventLoopRun {
    */
   #settle(slot, state, value) {
     if (this.#phase !== OVER) this.#put(slot.index, state, value)
+    this.#keys?.end(slot.index)
     this.#release(slot)
   }
 
@@ -415,6 +448,7 @@ class EventLoopRun {
    */
   #release(slot) {
     this.#running--
+    this.#keys?.release(slot.index)
     this.#idle.push(slot)
     if (this.#waiters.length !== 0) this.#answer()
     this.#fill()
@@ -486,13 +520,14 @@ class EventLoopRun {
     slot.attempt = attempt
     slot.errors = withError(errors, error)
     this.#running++
+    this.#keys?.startAgain(index)
     this.#map(slot, item)
   }
 
-  /** Nothing waits for another try any more; the items' places in the order are places to throw at. */
-  #dropRetries() {
-    if (this.#tries === undefined) return
-    for (const index of this.#tries.drop()) if (this.#phase === STOPPED) this.#put(index, FAILURE, undefined)
+  /** Nothing waits any more, for another try or its key; the items' places in the order are places to throw at. */
+  #dropWaiting() {
+    const dropped = [...(this.#tries?.drop() ?? []), ...(this.#keys?.drop() ?? [])]
+    for (const index of dropped) if (this.#phase === STOPPED) this.#put(index, FAILURE, undefined)
   }
 
   /**
@@ -524,10 +559,11 @@ class EventLoopRun {
   #stop(error) {
     this.#phase = STOPPED
     this.#failure = { error }
-    this.#dropRetries()
+    this.#dropWaiting()
     this.#closeSource()
     this.#tellStop?.(error)
     this.#raise(undefined)
+    this.#checkFinished()
   }
 
   #onAbort = () => runIn(this.#settings.context, this.#abort)
@@ -546,12 +582,13 @@ class EventLoopRun {
   /** From here on results are dropped. `#failure`, if there is one, is what the next `next()` throws. */
   #end() {
     this.#phase = OVER
-    this.#dropRetries()
+    this.#dropWaiting()
     this.#tries?.unref()
     this.#ring.clear()
     for (const inner of this.#inner) inner.close()
     this.#settings.signal?.removeEventListener('abort', this.#onAbort)
     this.#errors = new ItemErrors()
+    this.#checkFinished()
   }
 
   #closeSource() {
@@ -576,7 +613,9 @@ class EventLoopRun {
   }
 
   #checkFinished() {
-    if (this.#running === 0 && (this.#sourceEnd !== ITEM || this.#closed)) this.#resolveFinished?.()
+    if (this.#running !== 0 || (this.#sourceEnd === ITEM && !this.#closed)) return
+    if (this.#phase === ACTIVE && (this.#tries?.waits || this.#keys?.waits)) return
+    this.#resolveFinished?.()
   }
 }
 

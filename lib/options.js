@@ -21,6 +21,8 @@ import { shippedFunction } from './shipped-function.js'
  * @property {boolean} settled
  * @property {Readonly<TrySettings> | undefined} tries undefined: an item has one try, and any time
  * @property {import('node:async_hooks').AsyncResource} [context] of the one who made the call, where something is stored in it
+ * @property {number} priority
+ * @property {((item: any) => unknown) | undefined} key undefined: items have no keys
  * @property {number} form what becomes of the mapper's results: 0, or FILTER or FLATTEN (chunk-flags.js)
  */
 
@@ -106,6 +108,8 @@ export function parallelMapSettings(options, kind, form = 0) {
     stopOnError: flag(given, 'stopOnError', defaults.stopOnError),
     settled: flag(given, 'settled', defaults.settled),
     tries: trySettings(given),
+    priority: priority(given),
+    key: keyFunction(given),
     form,
   })
 }
@@ -171,13 +175,13 @@ export function workerPoolSettings(task, options) {
 
 /**
  * @param {unknown} options of `pool.run()`
- * @returns {Readonly<{ signal: AbortSignal | undefined, tries: Readonly<TrySettings> | undefined }>}
+ * @returns {Readonly<{ signal: AbortSignal | undefined, tries: Readonly<TrySettings> | undefined, priority: number }>}
  * @throws {TypeError} ERR_INVALID_ARG_TYPE
  */
 export function runSettings(options) {
   const given = optionsObject(options, RUN_OPTIONS)
   if (given === undefined) return RUN_DEFAULTS
-  return Object.freeze({ signal: abortSignal(given), tries: trySettings(given) })
+  return Object.freeze({ signal: abortSignal(given), tries: trySettings(given), priority: priority(given) })
 }
 
 /**
@@ -260,6 +264,23 @@ function trySettings(given) {
   }
   if (settings.retries === 0 && settings.crashRetries === 0 && settings.timeout === 0) return undefined
   return Object.freeze(settings)
+}
+
+/** @param {Record<string, unknown>} given */
+function priority(given) {
+  const value = given.priority
+  if (value === undefined) return 0
+  const expected = `an integer from ${-MAX_PRIORITY} to ${MAX_PRIORITY}`
+  if (typeof value !== 'number') throw invalidArgType('priority', expected, value)
+  if (!Number.isInteger(value) || Math.abs(value) > MAX_PRIORITY)
+    throw outOfRange('priority', expected, value)
+  return value
+}
+
+/** @param {Record<string, unknown>} given */
+function keyFunction({ key }) {
+  if (key !== undefined && typeof key !== 'function') throw invalidArgType('key', 'a function', key)
+  return key && heldIn(callerContext(), /** @type {(item: any) => unknown} */ (key))
 }
 
 /** @param {Record<string, unknown>} given */
@@ -500,6 +521,8 @@ const CALL_OPTIONS = [
   'signal',
   'stopOnError',
   'settled',
+  'priority',
+  'key',
   ...TRY_OPTIONS,
 ]
 const POOL_OPTIONS = [
@@ -514,7 +537,7 @@ const POOL_OPTIONS = [
   'label',
 ]
 const BATCH_OPTIONS = ['size', 'bytes', 'wait']
-const RUN_OPTIONS = ['signal', ...TRY_OPTIONS]
+const RUN_OPTIONS = ['signal', 'priority', ...TRY_OPTIONS]
 const CLOSE_OPTIONS = ['force']
 
 /** What a timer can hold. */
@@ -526,6 +549,8 @@ const MAX_CONCURRENCY_PER_WORKER = 128
 /** Each is a process that has to start: more would be a program that does nothing else. */
 const MAX_CRASH_RETRIES = 1_000
 const MAX_FACTOR = 1_000
+/** More than anyone tells apart; the engine counts in 32 bits. */
+const MAX_PRIORITY = 1_000_000
 /** How long an item that is cut off may go on before its worker is killed. */
 const GRACE_MS = 200
 const BACKOFF_DEFAULTS = Object.freeze({ initial: 100, factor: 2, max: 30_000, jitter: 0.5 })
@@ -541,11 +566,13 @@ const POOL_DEFAULTS = Object.freeze({
   stopOnError: true,
   settled: false,
   tries: undefined,
+  priority: 0,
+  key: undefined,
   form: 0,
 })
 /** @type {Readonly<CallSettings>} */
 const FUNCTION_DEFAULTS = Object.freeze({ ...POOL_DEFAULTS, concurrency: 16, backpressure: 32 })
-const RUN_DEFAULTS = Object.freeze({ signal: undefined, tries: undefined })
+const RUN_DEFAULTS = Object.freeze({ signal: undefined, tries: undefined, priority: 0 })
 
 const PARENT_ONLY_FLAG =
   /^--(inspect|test|experimental-test|watch|eval|print|check|interactive|input-type|build-snapshot)\b|^-(e|p|pe|i|c)$/

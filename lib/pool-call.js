@@ -6,6 +6,7 @@ import { ERROR, SKIPPED, VALUE } from './batch-reader.js'
 import { FILTER, FLATTEN, TIMED } from './chunk-flags.js'
 import { notIterable } from './collected.js'
 import { noteFailure } from './failure.js'
+import { checkedKey, KeyList, NO_KEYS, partitionOf } from './item-key.js'
 import { fulfilled, ItemErrors, rejected } from './outcome.js'
 import { PoolResults } from './pool-results.js'
 import { PromisedItems } from './promised-items.js'
@@ -29,6 +30,8 @@ export class PoolCall {
   #settings
   #flags
   #writer
+  /** Of the items that are written; undefined: they have none. @type {KeyList | undefined} */
+  #keys
   #results
   #phase = ACTIVE
 
@@ -79,6 +82,7 @@ export class PoolCall {
     this.#source = source
     this.#settings = settings
     this.#writer = core.itemWriter()
+    if (settings.key !== undefined) this.#keys = new KeyList()
     const { signal, preserveOrder, maxBytes, chunkSize, tries } = settings
     const timeout = tries?.timeout ?? 0
     this.#flags = settings.form | (timeout > 0 ? TIMED : 0)
@@ -91,6 +95,8 @@ export class PoolCall {
       Math.min(settings.backpressure ?? 0, MAX_WINDOW),
       maxBytes,
       chunkSize,
+      settings.priority,
+      settings.key !== undefined,
       tries && tryOptions(tries),
     )
     core.add(this)
@@ -417,10 +423,15 @@ export class PoolCall {
   /** @param {unknown} item */
   #write(item) {
     const before = this.#writer.bytes
+    const { key } = this.#settings
     try {
+      const partition = key && partitionOf(checkedKey(key, item))
+      // The caller's own code may have ended this call.
+      if (partition !== undefined && !this.#isActive()) return
       this.#writer.write(item)
+      if (partition !== undefined) this.#keys?.push(partition)
     } catch (error) {
-      this.#reject(error)
+      if (this.#isActive()) this.#reject(error)
       return
     }
     this.#credit--
@@ -439,6 +450,7 @@ export class PoolCall {
     this.#results.rejectedBefore.set(this.#writtenIndex, error)
     this.#credit--
     this.#writer.writeRejected()
+    this.#keys?.push(0)
     if (this.#writer.count >= this.#chunkItems) this.#flush()
   }
 
@@ -459,8 +471,9 @@ export class PoolCall {
     const writer = this.#writer
     if (writer.count === 0) return
     const { sizes, rows, text, large } = writer
+    const keys = this.#keys?.take() ?? NO_KEYS
     const [items, bytes] = this.#forget()
-    this.#core.native.submit(this.id, sizes, rows, text, this.#flags, items, bytes, this.#gauge, large)
+    this.#core.native.submit(this.id, sizes, keys, rows, text, this.#flags, items, bytes, this.#gauge, large)
     writer.clear()
     this.#readGauge()
   }

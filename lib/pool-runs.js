@@ -4,6 +4,7 @@
 import { ENTRY_WORDS, indexOf, LOST, SKIPPED, statusOf, VALUE } from './batch-reader.js'
 import { FIXED_INDEX } from './chunk-flags.js'
 import { noteFailure } from './failure.js'
+import { NO_KEYS } from './item-key.js'
 import { crashError } from './worker-failure.js'
 
 /** @typedef {{ resolve(value: unknown): void, reject(error: unknown): void }} Waiter */
@@ -35,7 +36,8 @@ export class PoolRuns {
     this.#core = core
     this.#skipped = skipped
     this.#writer = core.itemWriter()
-    this.id = core.native.open(false, false, core.capacity, NO_LIMIT, Number.MAX_SAFE_INTEGER, 0)
+    const { capacity } = core
+    this.id = core.native.open(false, false, capacity, NO_LIMIT, Number.MAX_SAFE_INTEGER, 0, 0, false)
     core.add(this)
   }
 
@@ -191,6 +193,7 @@ export class PoolRuns {
     native.submit(
       this.id,
       sizes,
+      NO_KEYS,
       rows,
       text,
       FIXED_INDEX,

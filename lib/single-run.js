@@ -27,5 +27,7 @@ const ONE_RUN = Object.freeze({
   stopOnError: true,
   settled: false,
   tries: undefined,
+  priority: 0,
+  key: undefined,
   form: 0,
 })

@@ -99,7 +99,8 @@ class WorkerPool {
    */
   async run(item, options) {
     const settings = runSettings(options)
-    if (settings.signal !== undefined || settings.tries !== undefined)
+    const { signal, tries, priority } = settings
+    if (signal !== undefined || tries !== undefined || priority !== 0)
       return runAlone(this.#open(), item, settings)
     const core = this.#open()
     if (this.#runs === undefined || this.#runs.over) this.#runs = new PoolRuns(core)

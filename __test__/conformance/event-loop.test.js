@@ -1,5 +1,6 @@
 // The conformance suite for functions on this event loop.
 
+import { keyConformance } from './keys.js'
 import * as mappers from './mappers.js'
 import { stageConformance } from './stages.js'
 import { conformance } from './suite.js'
@@ -8,3 +9,4 @@ const byName = new Map(Object.entries(mappers))
 const place = { name: 'event loop', capacity: Infinity, mapper: (name) => byName.get(name) }
 conformance(place)
 stageConformance(place)
+keyConformance(place)

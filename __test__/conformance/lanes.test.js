@@ -2,6 +2,7 @@
 
 import { after } from 'node:test'
 import { workerPool } from '../../index.js'
+import { keyConformance } from './keys.js'
 import { conformance } from './suite.js'
 
 const task = new URL('./mappers.js', import.meta.url)
@@ -12,7 +13,7 @@ after(async () => {
   await Promise.all([...pools.values()].map((pool) => pool.close()))
 })
 
-conformance({
+const place = {
   name: 'processes with lanes',
   capacity: 4,
   mapper(name) {
@@ -21,4 +22,6 @@ conformance({
     pools.set(name, pool)
     return pool
   },
-})
+}
+conformance(place)
+keyConformance(place)

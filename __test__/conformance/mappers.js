@@ -287,3 +287,17 @@ export async function slowThree(item) {
     }
   })()
 }
+
+/** Where and when an item with a `key` ran; `fails` tries fail before that. */
+export async function keyedSpan({ key, fails = 0 }, { index, attempt }) {
+  const { start, end } = await span()
+  if (attempt <= fails) throw new Error(`try ${attempt} of ${index}`)
+  return { key, index, pid: process.pid, start, end }
+}
+
+/** Item 0 fails, after the others of its key were pulled. */
+export async function failFirstOfKey({ key }, { index }) {
+  await sleep(10)
+  if (index === 0) throw new Error('item 0')
+  return key
+}

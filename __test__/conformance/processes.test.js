@@ -2,6 +2,7 @@
 
 import { after } from 'node:test'
 import { workerPool } from '../../index.js'
+import { keyConformance } from './keys.js'
 import { stageConformance } from './stages.js'
 import { conformance } from './suite.js'
 
@@ -30,3 +31,4 @@ const place = {
 }
 conformance(place)
 stageConformance(place)
+keyConformance(place)

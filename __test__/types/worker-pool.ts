@@ -285,3 +285,15 @@ expect<Equal<typeof isWorker, boolean>>()
   // @ts-expect-error no number
   pool.run(1, { backoff: { initial: '1s' } })
 }
+
+// What goes first, and keys.
+{
+  const pool = workerPool<{ id: string }, string>('./task.js')
+  pool.run({ id: 'a' }, { priority: 1 })
+  parallelMap([{ id: 'a' }], pool, { priority: -1, key: ({ id }) => id })
+  parallelMap([1], async (n: number) => n, { key: (n: number) => n % 2 === 0 })
+  // @ts-expect-error no number
+  pool.run({ id: 'a' }, { priority: 'high' })
+  // @ts-expect-error no key
+  parallelMap([1], pool, { key: () => ({}) })
+}

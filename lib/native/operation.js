@@ -65,7 +65,7 @@ export class NativeOperation {
    */
   async run(item, options) {
     const settings = runSettings(options)
-    if (settings.signal !== undefined || settings.tries !== undefined)
+    if (settings.signal !== undefined || settings.tries !== undefined || settings.priority !== 0)
       return runAlone(this.#opened, item, settings)
     if (this.#runs === undefined || this.#runs.over) this.#runs = new PoolRuns(this.#opened)
     const runs = this.#runs

@@ -162,7 +162,9 @@ impl Engine {
             let highest = here.peek()?.config.priority;
             let fits = |call: &&&Call| {
                 let is_bound = !call.may_spread() || call.is_at_home(id);
-                worker.lets_wait(call.parts_ahead()) && (!more_to_come || is_bound)
+                worker.lets_wait(call.parts_ahead())
+                    && (!more_to_come || is_bound)
+                    && !self.lower_parts(worker, highest).any(|(part, _)| part.may_come_back())
             };
             // What would have to make way again at once does not even go.
             here.take_while(|call| call.config.priority == highest).find(fits).map(|call| (id, call.id))
@@ -184,6 +186,16 @@ impl Engine {
         has_lanes && call.has_parts_for(id, self.reach())
     }
 
+    /// Parts of a lower priority of which a worker has not begun something, and how many items that are.
+    fn lower_parts<'a>(&'a self, worker: &'a Worker, priority: i32) -> impl Iterator<Item = (&'a Dispatch, u32)> {
+        worker.parts().filter_map(move |(part, lanes)| {
+            let call = self.calls.get(&part.chunk.call)?;
+            // In each of its lanes, one unfinished item runs.
+            let unclaimed = (part.items() - part.finished).saturating_sub(lanes);
+            (unclaimed > 0 && call.config.priority < priority && call.starts_items()).then_some((part, unclaimed))
+        })
+    }
+
     /// What waits goes before all of a lower priority that workers hold and have not begun: that comes back.
     fn make_way(&mut self) {
         let waiting: Vec<&Call> = self.calls.values().filter(|call| call.has_parts()).collect();
@@ -193,18 +205,10 @@ impl Engine {
         }
         let mut back = Vec::new();
         for (&id, worker) in &self.workers {
-            for (part, lanes) in worker.parts() {
-                let unclaimed = (part.items() - part.finished).saturating_sub(lanes);
-                let Some(call) = self.calls.get(&part.chunk.call) else { continue };
-                if unclaimed == 0 || part.exhausted || !call.starts_items() {
-                    continue;
-                }
-                let goes_first =
-                    |other: &&Call| other.config.priority > call.config.priority && self.may_go(id, worker, other);
-                if waiting.iter().any(goes_first) {
-                    back.push((id, part.cell, unclaimed));
-                }
-            }
+            let here = waiting.iter().filter(|call| self.may_go(id, worker, call));
+            let Some(highest) = here.map(|call| call.config.priority).max() else { continue };
+            let parts = self.lower_parts(worker, highest).filter(|(part, _)| !part.exhausted);
+            back.extend(parts.map(|(part, unclaimed)| (id, part.cell, unclaimed)));
         }
         for (worker, cell, unclaimed) in back {
             self.take_back(worker, cell, unclaimed);

@@ -898,11 +898,7 @@ impl Sim {
                 let process = self.processes.get_mut(&worker).expect("a worker that is there");
                 let before = process.words[usize::from(cell)];
                 let end = take_back(&mut process.words[usize::from(cell)], items, most);
-                let count = u64::from((before >> 16).saturating_sub(end));
-                self.seen.taken_back += count;
-                let priority = process.parts.get(&cell).map(|part| self.calls[&part.chunk.call].plan.config.priority);
-                let higher = |call: &super::Call| Some(call.config.priority) > priority && call.has_parts();
-                self.seen.made_way += if self.engine.calls.values().any(higher) { count } else { 0 };
+                self.count_taken_back(worker, cell, u64::from((before >> 16).saturating_sub(end)));
                 self.note(|| format!("      taken back from {end}"));
                 self.engine.handle_taken_back(worker, cell, end, self.now);
             }
@@ -996,6 +992,14 @@ impl Sim {
         }
     }
 
+    fn count_taken_back(&mut self, worker: WorkerId, cell: u8, items: u64) {
+        self.seen.taken_back += items;
+        let part = self.processes[&worker].parts.get(&cell);
+        let priority = part.map(|part| self.calls[&part.chunk.call].plan.config.priority);
+        let higher = |call: &super::Call| Some(call.config.priority) > priority && call.has_parts();
+        self.seen.made_way += if self.engine.calls.values().any(higher) { items } else { 0 };
+    }
+
     fn spawn(&mut self, worker: WorkerId) {
         self.spawns += 1;
         // Invariant 3: never more workers than the pool's size.
@@ -1057,6 +1061,13 @@ impl Sim {
         let workers = concurrency.min(self.config.size);
         let even = concurrency / workers..=concurrency.div_ceil(workers);
         assert!(even.contains(&lanes), "{lanes} lanes of {concurrency} for one of {workers} workers");
+        let priority = self.calls[&chunk.call].plan.config.priority;
+        let ahead = if alone { 0 } else { self.unbegun_below(&self.processes[&worker], priority) };
+        assert!(
+            ahead <= 1 || self.config.lanes > 1 || self.mood.hostile > 0,
+            "{ahead} items of worker {worker} go before those of call {}",
+            chunk.call
+        );
         let process = self.processes.get_mut(&worker).expect("a worker that is there");
         assert_ne!(process.state, State::Starting, "a part for a worker that starts");
         assert!(!alone || process.parts.is_empty(), "a suspect is sent to a worker that has something");
@@ -1687,16 +1698,21 @@ impl Sim {
         if !call.has_parts_for(worker, self.engine.reach()) || !(may_spread || runs) {
             return;
         }
-        let unbegun = process.parts.iter().filter(|(_, part)| {
-            let other = &self.calls[&part.chunk.call];
-            other.plan.config.priority < call.config.priority && !other.is_ending() && !other.may_stop
-        });
-        let unbegun: u32 = unbegun
-            .map(|(cell, _)| process.words[usize::from(*cell)])
-            .map(|word| (word >> 16).saturating_sub(word & 0xffff))
-            .sum();
+        let unbegun = self.unbegun_below(process, call.config.priority);
         // In each lane, as far as we know, one of them has begun.
         assert!(unbegun <= self.config.lanes, "{unbegun} items of worker {worker} go before those of call {id}");
+    }
+
+    /// Items of calls of a lower priority that a worker has, and has not begun.
+    fn unbegun_below(&self, process: &Process, priority: i32) -> u32 {
+        let lower = process.parts.iter().filter(|(_, part)| {
+            let call = &self.calls[&part.chunk.call];
+            call.plan.config.priority < priority && !call.is_ending() && !call.may_stop
+        });
+        lower
+            .map(|(cell, _)| process.words[usize::from(*cell)])
+            .map(|word| (word >> 16).saturating_sub(word & 0xffff))
+            .sum()
     }
 
     /// Whether an item of the call would start at once, as far as the parent can know.
@@ -1872,13 +1888,9 @@ impl SimCall {
         }
         let concurrency = self.plan.config.concurrency.min(pool.size * pool.lanes);
         let workers = concurrency.min(pool.size);
-        let most = match self.plan.config.window {
-            Some(window) => window,
-            None => {
-                let keyed = if self.plan.config.keyed { 64 * workers } else { 0 };
-                MAX_AUTO_WINDOW.min(2 * workers * credit.chunk).max(2 * concurrency).max(keyed)
-            }
-        };
+        let keyed = if self.plan.config.keyed { 64 * workers } else { 0 };
+        let automatic = || MAX_AUTO_WINDOW.min(2 * workers * credit.chunk).max(2 * concurrency).max(keyed);
+        let most = self.plan.config.window.unwrap_or_else(automatic);
         assert_eq!(credit.items, most.saturating_sub(self.in_window), "credit of a window of {most}");
         let bytes = self.plan.config.max_bytes.saturating_sub(self.window_bytes);
         assert_eq!(credit.bytes, bytes, "credit in bytes");

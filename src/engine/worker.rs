@@ -95,6 +95,11 @@ impl Dispatch {
         self.start + claimed.clamp(ended.max(cut_off), self.items())
     }
 
+    /// Items that were not begun may still come back: they can be asked back, or were, and the answer is to come.
+    pub fn may_come_back(&self) -> bool {
+        !self.exhausted || self.asked > 0
+    }
+
     pub fn is_timed(&self) -> bool {
         self.timing.is_some()
     }
