@@ -77,6 +77,160 @@ export interface BatchOptions {
 }
 
 /**
+ * Read the lines of a file or stream, as a source: for {@link parallelMap} and {@link batch}, or for its own stages
+ * (`lines(file).map(pool)`, `.batch(100)`, `for await`).
+ *
+ * A file is read by a thread of its own, from its beginning to where it ends when that is reached (also one that grows
+ * or shrinks meanwhile), up to 1 MiB ahead of who takes lines. Nothing is opened before the first line is asked for, and
+ * the file is closed at its end, or when it is left by `break`. FIFOs, terminals and devices are waited for. Lines cost
+ * no promise and no crossing each; a line is a string of its own that keeps nothing else in memory.
+ *
+ * Lines end with "\n" or "\r\n"; the last one need not, and what follows the last ending is no line if it is empty. A
+ * line that is too long, or not UTF-8 with `fatal`, is an error of that item alone: with `settled`, those after it come.
+ *
+ * @param source the path of a file, a file URL; or a Node `Readable`, a web `ReadableStream` or any other source of
+ *   binary data and strings, cut anywhere.
+ * @throws {TypeError} ERR_INVALID_ARG_TYPE: an argument or option of the wrong type, or an unknown option.
+ * @throws {RangeError} ERR_OUT_OF_RANGE: an option out of its range.
+ * @throws {Error} ENOENT, EACCES, EISDIR … (as a rejection): the file cannot be read; with `errno`, `syscall` and `path`
+ *   as `node:fs` has them. Lines before it were delivered.
+ * @throws {LineTooLongError} ERR_LINE_TOO_LONG (as a rejection): a line has more than `maxLineBytes`.
+ * @throws {InvalidTextError} ERR_INVALID_TEXT (as a rejection): a line is not UTF-8, with `fatal`.
+ * @example
+ * ```js
+ * import { lines } from 'millrace'
+ *
+ * let longest = 0
+ * await lines(new URL(import.meta.url)).forEach((line) => {
+ *   longest = Math.max(longest, line.length)
+ * })
+ * console.log(longest)
+ * ```
+ */
+export function lines(
+  source: string | URL | Source<string | NodeJS.ArrayBufferView>,
+  options: LineOptions & { encoding: 'buffer' },
+): ParallelMap<Buffer>
+export function lines(
+  source: string | URL | Source<string | NodeJS.ArrayBufferView>,
+  options?: LineOptions & { encoding?: 'utf8' | 'latin1' | undefined },
+): ParallelMap<string>
+
+/** Options of {@link lines}. Unknown names are a `TypeError`. */
+export interface LineOptions {
+  /**
+   * `'utf8'`: strings; a byte order mark at the beginning is left out. `'latin1'`: strings with a character for each
+   * byte. `'buffer'`: the bytes of each line, for native operations.
+   * @default 'utf8'
+   */
+  encoding?: 'utf8' | 'latin1' | 'buffer' | undefined
+  /**
+   * With `'utf8'`: a line that is not valid UTF-8 is an error. `false`: what is not becomes U+FFFD, as in `TextDecoder`.
+   * @default false
+   */
+  fatal?: boolean | undefined
+  /**
+   * Lines keep their ending.
+   * @default false
+   */
+  keepEnding?: boolean | undefined
+  /**
+   * Most bytes of a line, without its ending: an integer from 1 to 503,316,480. It bounds the memory that a file without
+   * line endings takes.
+   * @default 503316480 (480 MiB, about the longest string)
+   */
+  maxLineBytes?: number | undefined
+}
+
+/**
+ * Read a file or stream in blocks of the same size, as a source. Read ahead, opened and closed as {@link lines} does it.
+ *
+ * Each block is a Buffer of exactly `bytes`, the last one of what is left; an empty file has none. A Buffer has its memory
+ * for itself: it can be kept, changed, and transferred.
+ *
+ * @param source as for {@link lines}.
+ * @throws {TypeError} ERR_INVALID_ARG_TYPE: an argument or option of the wrong type, or an unknown option.
+ * @throws {RangeError} ERR_OUT_OF_RANGE: an option out of its range.
+ * @throws {Error} ENOENT, EACCES, EISDIR … (as a rejection): the file cannot be read, as for {@link lines}.
+ * @example
+ * ```js
+ * import { blocks, native, parallelMap } from 'millrace'
+ *
+ * const digests = parallelMap(blocks(new URL(import.meta.url), { bytes: 256 }), native.sha256())
+ * for await (const digest of digests) console.log(digest)
+ * ```
+ */
+export function blocks(
+  source: string | URL | Source<string | NodeJS.ArrayBufferView>,
+  options?: BlockOptions,
+): ParallelMap<Buffer>
+
+/** Options of {@link blocks}. Unknown names are a `TypeError`. */
+export interface BlockOptions {
+  /**
+   * Bytes of a block: an integer from 1 to 2,147,483,647.
+   * @default 65536 (64 KiB)
+   */
+  bytes?: number | undefined
+}
+
+/**
+ * Find files by glob patterns, as a source of their paths. Folders are read by a thread, only so far ahead as paths are
+ * taken, so a tree may be as large as it likes: the entries of one folder at a time are held.
+ *
+ * Paths come folder by folder, in the order of the bytes of names, and none comes twice. They can be opened as they are:
+ * relative to this process's directory, or, with `cwd`, beginning with it. Only regular files come, not folders, pipes,
+ * sockets and devices.
+ *
+ * In a pattern `*` and `?` stand for anything within a name, `**` for any folders, `[a-z]` and `[!a-z]` for a character,
+ * `{a,b}` for alternatives; a backslash takes the meaning of the next character away. Patterns match whole paths, and
+ * tell upper and lower case apart. Names that begin with a dot are left out, also folders, unless `hidden` is set, they
+ * stand before the first wildcard of a pattern, or they match one of its parts that begins with a dot.
+ *
+ * A folder that cannot be read is an error (EACCES, say) at its place, and so is one that a pattern names before its first
+ * wildcard and that does not exist (ENOENT), and a name that is not UTF-8. It is an error of that item alone: with
+ * `settled`, the rest of the tree comes. What is deleted meanwhile does not come.
+ *
+ * @param pattern one, or several of which each path matches at least one. `..` can only stand at its beginning.
+ * @throws {TypeError} ERR_INVALID_ARG_TYPE: an argument or option of the wrong type, or an unknown option.
+ * @throws {RangeError} ERR_OUT_OF_RANGE: a pattern that cannot be understood.
+ * @throws {Error} ENOENT, EACCES … (as a rejection): a folder cannot be read; with `errno`, `syscall` and `path`.
+ * @throws {InvalidTextError} ERR_INVALID_TEXT (as a rejection): the name of a file is not UTF-8; with `path`.
+ * @example
+ * ```js
+ * import { files } from 'millrace'
+ *
+ * for await (const path of files(['*.js', '*.json'], { exclude: 'line-*' })) console.log(path)
+ * ```
+ */
+export function files(pattern: string | readonly string[], options?: FilesOptions): ParallelMap<string>
+
+/** Options of {@link files}. Unknown names are a `TypeError`. */
+export interface FilesOptions {
+  /**
+   * What relative patterns are relative to: the path of a directory, or a file URL. Paths begin with it.
+   * @default process.cwd(), and paths are relative
+   */
+  cwd?: string | URL | undefined
+  /**
+   * Patterns of what is left out, in the same words, relative to `cwd`. A folder that matches is not entered.
+   * @default none
+   */
+  exclude?: string | readonly string[] | undefined
+  /**
+   * Names that begin with a dot come, too.
+   * @default false
+   */
+  hidden?: boolean | undefined
+  /**
+   * Symbolic links count as what they lead to; one into a folder that it stands in is left out, as is one to nothing.
+   * `false`: links are left out.
+   * @default false
+   */
+  followSymlinks?: boolean | undefined
+}
+
+/**
  * `parallelMap` as a stage of Node streams: a Duplex, in object mode on both sides, that maps what is written to it.
  * Back-pressure, errors and aborts work in both directions, as in any stream. Nothing starts before the first write.
  *
@@ -300,7 +454,8 @@ export interface RetryContext {
 }
 
 /**
- * The results of one call of {@link parallelMap} or {@link batch}. It is lazy, and consumed once: by `for await`,
+ * The results of one call of {@link parallelMap} or {@link batch}, or a source made by {@link lines}, {@link blocks} or
+ * {@link files}. It is lazy, and consumed once: by `for await`,
  * `toArray()`, `forEach()`, `reduce()`, a stream, or a further stage (`map()`, `filter()`, `flatMap()`, `batch()`,
  * `take()`, `drop()`). Stages work at the same time, each within its own window, also where they share a pool. What ends
  * one of them ends those before it: each closes its source. It is no promise; a call that nobody consumes does nothing, and warns once per call site
@@ -1069,7 +1224,7 @@ export class CorruptDataError extends MillraceError {
   readonly code: 'ERR_CORRUPT_DATA'
 }
 
-/** A native operation was to read text, and the bytes are not UTF-8. */
+/** Bytes that should be text are not UTF-8: of a native operation's item, of a line, of a file's name. */
 export class InvalidTextError extends MillraceError {
   readonly code: 'ERR_INVALID_TEXT'
 }
@@ -1078,6 +1233,13 @@ export class InvalidTextError extends MillraceError {
 export class OutputTooLargeError extends MillraceError {
   readonly code: 'ERR_OUTPUT_TOO_LARGE'
   /** Most bytes that it may have. */
+  readonly limit?: number
+}
+
+/** A line that {@link lines} has read is longer than it may be: `limit` bytes. */
+export class LineTooLongError extends MillraceError {
+  readonly code: 'ERR_LINE_TOO_LONG'
+  /** The most bytes that a line may have. */
   readonly limit?: number
 }
 

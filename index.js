@@ -5,6 +5,7 @@ export {
   CorruptDataError,
   FalsyValueError,
   InvalidTextError,
+  LineTooLongError,
   MillraceError,
   OutputTooLargeError,
   PoolClosedError,
@@ -18,5 +19,6 @@ export { failureOf } from './lib/failure.js'
 export { native } from './lib/native.js'
 export { skip } from './lib/outcome.js'
 export { batch, parallelMap } from './lib/parallel-map.js'
+export { blocks, files, lines } from './lib/sources.js'
 export { throughWorkers } from './lib/through-workers.js'
 export { isWorker, workerPool } from './lib/worker-pool.js'

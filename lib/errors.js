@@ -12,7 +12,7 @@
  * @property {string} [signal] signal that ended the worker process
  * @property {string} [stderr] the last part of what the worker process wrote to stderr
  * @property {number} [rss] bytes of memory of its own that the worker process had when it was over its limit
- * @property {number} [limit] that limit; most bytes that a result may have
+ * @property {number} [limit] that limit; most bytes that a result, or a line, may have
  */
 
 /** Base class of the errors that Millrace itself makes. Its `code` is stable, its message is not. */
@@ -70,6 +70,12 @@ export class PoolClosedError extends MillraceError {
   static code = 'ERR_POOL_CLOSED'
 }
 
+/** A line is longer than it may be. */
+export class LineTooLongError extends MillraceError {
+  /** @override */
+  static code = 'ERR_LINE_TOO_LONG'
+}
+
 /** Something falsy was thrown, and a Node stream takes that for no error: the `cause` is what it was. */
 export class FalsyValueError extends MillraceError {
   /** @override */
@@ -108,6 +114,7 @@ for (const errorClass of [
   SerializationError,
   TaskTimeoutError,
   PoolClosedError,
+  LineTooLongError,
   FalsyValueError,
   CorruptDataError,
   InvalidTextError,

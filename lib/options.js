@@ -216,7 +216,7 @@ export function inheritedExecArgv(flags) {
  * @param {readonly string[]} known
  * @returns {Record<string, unknown> | undefined}
  */
-function optionsObject(options, known) {
+export function optionsObject(options, known) {
   if (options === undefined) return undefined
   if (typeof options !== 'object' || options === null || Array.isArray(options)) {
     throw invalidArgType('options', 'an object', options)
@@ -341,7 +341,7 @@ function numberWithin(given, name, what, least, most, byDefault) {
  * @param {D} byDefault
  * @returns {number | D}
  */
-function positiveInteger(given, name, byDefault) {
+export function positiveInteger(given, name, byDefault) {
   const value = given[name]
   if (value === undefined) return byDefault
   if (typeof value !== 'number') throw invalidArgType(name, 'a positive integer', value)
@@ -416,7 +416,7 @@ function chunkSize(given, byDefault) {
  * @param {string} name
  * @param {boolean} byDefault
  */
-function flag(given, name, byDefault) {
+export function flag(given, name, byDefault) {
   const value = given[name]
   if (value === undefined) return byDefault
   if (typeof value !== 'boolean') throw invalidArgType(name, 'a boolean', value)
@@ -485,7 +485,7 @@ function taskFile(task, cwd) {
 }
 
 /** @param {Record<string, unknown>} given */
-function directory(given) {
+export function directory(given) {
   const { cwd } = given
   if (cwd === undefined) return process.cwd()
   if (typeof cwd === 'string' && cwd !== '' && !cwd.startsWith('file:')) return path.resolve(cwd)

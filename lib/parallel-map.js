@@ -34,6 +34,16 @@ export function batch(source, size) {
   return new ParallelMap(openSource(source), (opened) => new BatchRun(opened, settings), batch)
 }
 
+/**
+ * What passes a source on as it is: for those that we make ourselves.
+ * @param {Source} source
+ * @param {Function} maker the public function that made it
+ * @returns {ParallelMap}
+ */
+export function sourceCall(source, maker) {
+  return new ParallelMap(source, undefined, maker)
+}
+
 /** One call: nothing has started yet, and its results can be asked for once. */
 class ParallelMap {
   #source
@@ -46,7 +56,7 @@ class ParallelMap {
 
   /**
    * @param {Source} source
-   * @param {(source: Source) => Run} start
+   * @param {((source: Source) => Run) | undefined} start undefined: its items are the results
    * @param {Function} maker the public function that made it
    */
   constructor(source, start, maker) {
@@ -165,6 +175,8 @@ class ParallelMap {
   /** The results as a source, for the stage that consumes them. */
   [asSource]() {
     this.#consume()
+    // Nothing stands between the source and the stage that consumes it.
+    if (this.#start === undefined) return this.#source
     const call = this
     return new RunSource({
       started: () => call.#started(),
@@ -194,7 +206,9 @@ class ParallelMap {
 
   /** @returns {Run | undefined} undefined: it was left before it started */
   #started() {
-    if (this.#run === undefined && this.#closing === undefined) this.#run = this.#start(this.#source)
+    if (this.#run === undefined && this.#closing === undefined) {
+      this.#run = this.#start === undefined ? new DropRun(this.#source, 0) : this.#start(this.#source)
+    }
     return this.#run
   }
 

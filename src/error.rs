@@ -9,6 +9,8 @@ pub enum Error {
     Channel(#[source] io::Error),
     #[error("cannot watch for worker processes: {0}")]
     Watch(#[source] io::Error),
+    #[error("cannot read on a thread: {0}")]
+    Reader(#[source] io::Error),
     #[error("a worker process was started without its channel: {0}")]
     NotAWorker(String),
     #[error("the parent process wrote what cannot be")]
@@ -24,7 +26,7 @@ impl Error {
         match self {
             Self::Channel(_) | Self::Watch(_) | Self::NotAWorker(_) => "ERR_WORKER_START",
             Self::CorruptChannel => "ERR_WORKER_CRASHED",
-            Self::Panic(_) => "ERR_INTERNAL",
+            Self::Reader(_) | Self::Panic(_) => "ERR_INTERNAL",
         }
     }
 }

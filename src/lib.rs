@@ -18,6 +18,7 @@
 //! | [`engine`] | which chunk goes where, when, and again: a pure state machine |
 //! | [`place`] | what carries a chunk out; the lock around engine, place and bytes; the supervisor thread |
 //! | [`native`] | operations on Rust threads |
+//! | [`source`] | sources that are read on a thread: files, names of files |
 //! | [`binding`] | everything that Node sees; the only module that knows napi |
 //! | [`error`] | the list of errors and codes |
 
@@ -26,3 +27,4 @@ pub mod engine;
 pub mod error;
 pub mod native;
 pub mod place;
+pub mod source;

@@ -4,6 +4,7 @@
 mod event_loop;
 mod operation;
 mod pool;
+mod source;
 mod worker;
 
 use crate::error::Error;
