@@ -110,7 +110,7 @@ impl NativeFeed {
         let taken = feed.take(&mut into[..most]);
         poll.keep_alive(taken == Taken::Nothing);
         match taken {
-            Taken::Bytes(count) => count as i32,
+            Taken::Bytes(count) => i32::try_from(count).unwrap_or(i32::MAX),
             Taken::Nothing => 0,
             Taken::Ended(Ok(())) => ENDED,
             Taken::Ended(Err(failure)) => {
