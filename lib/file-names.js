@@ -22,8 +22,7 @@ export class FileNames extends RecordSource {
       return this.isAscii ? latin1Slice.call(bytes, start + 1, end) : utf8Slice.call(bytes, start + 1, end)
     }
     const text = bytes.toString('utf8', start + 1, end)
-    const error =
-      kind === FAILED ? unreadable(text) : unnameable(text)
+    const error = kind === FAILED ? unreadable(text) : unnameable(text)
     const promise = Promise.reject(error)
     // It may be dropped unseen.
     promise.catch(() => {})
