@@ -291,6 +291,53 @@ export interface Context {
   readonly signal: AbortSignal
   /** The same as the export {@link skip}: `return context.skip` yields nothing for this item. */
   readonly skip: Skip
+  /**
+   * Tell those who listen to the pool something, in the name of this item: they get a copy, as of a result, by the event
+   * {@link WorkerPoolEvents.message message}. It can be called as often as one likes, also after the item has ended. While
+   * nobody listens it does nothing; while this item's worker has said 256 KiB that the program has not taken yet, it
+   * waits, and the worker's thread with it. On the event loop it does nothing: call what you mean there.
+   * @param value anything that a result can be, up to 64 MiB
+   * @throws {SerializationError} ERR_SERIALIZATION: it cannot be copied, or is too large. Only while somebody listens.
+   * @example
+   * ```js
+   * import { parallelMap, workerPool } from 'millrace'
+   *
+   * const pool = workerPool((word, { emit }) => {
+   *   if (word.length > 5) emit(`${word} is long`)
+   *   return word.length
+   * })
+   * pool.on('message', (text, { index }) => console.log(index, text)) // 1 rather is long
+   * console.log(await parallelMap(['a', 'rather'], pool).toArray()) // [ 1, 6 ]
+   * await pool.close()
+   * ```
+   */
+  readonly emit: (value: unknown) => void
+  /**
+   * Say how far this item is, for the event {@link WorkerPoolEvents.progress progress} of its pool. A store into memory
+   * that the pool looks at now and then, so it costs nanoseconds: the latest counts, earlier ones may never be seen. On
+   * the event loop, and while nobody listens, it does nothing.
+   * @param done a finite number from 0
+   * @param total of how much, a finite number over 0, by default 1: then `done` is a fraction. It may be less than `done`.
+   * @throws {TypeError} ERR_INVALID_ARG_TYPE: no number.
+   * @throws {RangeError} ERR_OUT_OF_RANGE: a number that cannot be.
+   * @example
+   * ```js
+   * import { workerPool } from 'millrace'
+   *
+   * const pool = workerPool((count, { progress }) => {
+   *   let sum = 0
+   *   for (let i = 0; i < count; i++) {
+   *     sum += i
+   *     progress(i, count)
+   *   }
+   *   return sum
+   * })
+   * pool.on('progress', ({ index, done, total }) => console.log(index, `${Math.round((done / total) * 100)} %`))
+   * console.log(await pool.run(1e6)) // 499999500000
+   * await pool.close()
+   * ```
+   */
+  readonly progress: (done: number, total?: number) => void
 }
 
 /** Options of {@link parallelMap}. Unknown names are a `TypeError`. */
@@ -945,6 +992,28 @@ export interface WorkerPool<Item = any, Result = any> extends Operation<Item, Re
    */
   run(item: Item, options?: RunOptions): Promise<Mapped<Result>>
   /**
+   * Send a value to every process that is up or starts, for the function `onMessage(value)` that the task file exports;
+   * a file that exports none does not hear it. A process gets messages in order, before the items that are given to
+   * the pool after them, and when its event loop turns: between items, or while one awaits something. One that starts
+   * later gets nothing of what was sent before: use `setupData`, or send it again on `workerStart`. What `onMessage`
+   * throws, or rejects with, is an uncaught error of its process.
+   * @param value anything that an item can be, up to 64 MiB
+   * @returns to how many processes it was sent. One that has not read its last 64 MiB is left out.
+   * @throws {SerializationError} ERR_SERIALIZATION: the value cannot be copied, or is too large.
+   * @throws {PoolClosedError} ERR_POOL_CLOSED: the pool was closed before.
+   * @throws {TypeError} ERR_INVALID_ARG_TYPE: the task of the pool is a function, which exports nothing.
+   * @example
+   * ```js
+   * import { workerPool } from 'millrace'
+   *
+   * const pool = workerPool(new URL('./double.js', import.meta.url), { size: 1 })
+   * await pool.ready()
+   * console.log(pool.postMessage({ verbose: true })) // 1
+   * await pool.close()
+   * ```
+   */
+  postMessage(value: unknown): number
+  /**
    * Start all processes now, and settle when each of them is ready for work.
    * @throws {WorkerStartError} ERR_WORKER_START (as a rejection): a process could not get ready.
    * @throws {PoolClosedError} ERR_POOL_CLOSED (as a rejection): the pool was closed before.
@@ -1013,6 +1082,18 @@ export interface WorkerPoolEvents {
   stdout: [chunk: Buffer, worker: number]
   /** The same with `stderr: 'pipe'`. */
   stderr: [chunk: Buffer, worker: number]
+  /**
+   * What a mapper has given to {@link Context.emit}, who ran it, and the index of its item. Those of one process come in
+   * its order. Those of one try at an item come before what becomes of it, an error and the end of the process too:
+   * before its result is yielded, or its promise settles. What was said later comes before `workerExit`.
+   */
+  message: [value: any, from: { worker: number; index: number }]
+  /**
+   * How far an item is that runs, as of {@link Context.progress}: the latest, looked at 20 times a second, and told once.
+   * Of several items whose indexes differ by a multiple of 64, and which run in the same process at the same time, only
+   * the one that spoke last is seen. The last word of an item may come after its result, or never.
+   */
+  progress: [event: { worker: number; index: number; done: number; total: number }]
   /** A process is ready for work. */
   workerStart: [event: { worker: number; pid: number }]
   /** A process has ended, whether it had become ready or not: by itself (`exitCode`) or by a signal. */

@@ -194,6 +194,8 @@ describe('the numbers that the two languages share', () => {
   const text = (path) => readFileSync(new URL(`../${path}`, import.meta.url), 'utf8')
   const port = text('lib/worker-port.js')
   const main = text('lib/worker-main.js')
+  const talk = text('lib/worker-talk.js')
+  const pool = text('lib/worker-pool.js')
   const layout = text('crates/channel/src/layout.rs')
   const parent = text('crates/channel/src/parent.rs')
   const place = text('src/place/process.rs')
@@ -208,11 +210,25 @@ describe('the numbers that the two languages share', () => {
 
   test('words of the header', () => {
     const words = ['ROW_TAIL', 'ROW_HEAD', 'TEXT_HEAD', 'PARENT_SLEEPS', 'CLAIMS', 'CLAIM_STRIDE']
-    for (const name of words) assert.equal(js(name) * 4, rust(name), name)
+    for (const name of [...words, 'MESSAGE_HEAD', 'LISTENING']) assert.equal(js(name) * 4, rust(name), name)
+    for (const name of ['LISTENING', 'PROGRESS_STRIDE']) assert.equal(js(name, talk) * 4, rust(name), name)
+    const cells = rust('CLAIMS') + rust('CLAIM_STRIDE') * rust('CLAIM_CELLS')
+    assert.match(layout, /PROGRESS_CELLS_AT: usize = CLAIMS \+ CLAIM_CELLS \* CLAIM_STRIDE;/)
+    assert.equal(js('PROGRESS_CELLS_AT', talk) * 4, cells)
+    assert.equal(js('PROGRESS_CELLS', talk), rust('PROGRESS_CELLS'))
+    assert.equal(js('HEADER_BYTES', talk), rust('HEADER_BYTES'))
     assert.equal(js('HEADER_BYTES'), rust('HEADER_BYTES'))
     assert.equal(js('RECORD_BYTES'), rust('RECORD_BYTES'))
     assert.ok(rust('CLAIMS') + rust('CLAIM_STRIDE') * rust('CLAIM_CELLS') <= rust('HEADER_BYTES'))
     assert.equal(rust('CLAIM_CELLS'), rust('CELLS', text('src/engine/contract.rs')))
+  })
+
+  test('messages, and who listens', () => {
+    for (const name of ['MESSAGES', 'PROGRESS']) assert.equal(js(name, pool), rust(name), name)
+    assert.equal(js('MESSAGES'), rust('MESSAGES'))
+    assert.equal(js('PROGRESS', talk), rust('PROGRESS'))
+    assert.equal(number(port, /^export const MAX_MESSAGE_BYTES = (.+)$/m), rust('MAX_MESSAGE_BYTES'))
+    assert.equal(js('MESSAGE_WINDOW'), rust('MESSAGE_WINDOW'))
   })
 
   test('kinds of records', () => {
@@ -223,14 +239,19 @@ describe('the numbers that the two languages share', () => {
       Define: 'DEFINE',
       Ready: 'READY',
     }
-    for (const [kind, name] of Object.entries({ ...kinds, StartError: 'START_ERROR', Fatal: 'FATAL' })) {
+    for (const [kind, name] of Object.entries({
+      ...kinds,
+      StartError: 'START_ERROR',
+      Fatal: 'FATAL',
+      Message: 'MESSAGE',
+    })) {
       assert.equal(js(name), number(parent, new RegExp(`^ {4}${kind} = (\\d+),$`, 'm')), kind)
     }
   })
 
   test('kinds of frames', () => {
-    const [, body] = /export const FRAME = \{ (.+) \}/.exec(port)
-    const frames = Object.fromEntries(body.split(', ').map((pair) => pair.split(': ')))
+    const [, body] = /export const FRAME = \{(.+?)\}/s.exec(port)
+    const frames = Object.fromEntries([...body.matchAll(/(\w+): (\d+)/g)].map(([, ...pair]) => pair))
     const inRust = [...place.matchAll(/pub const ([A-Z_]+): u32 = (\d+);/g)].map(([, name, value]) => [
       name,
       value,

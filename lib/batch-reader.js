@@ -15,6 +15,8 @@ export const SECTION = {
   EXITED: 11,
   AGAIN: 12,
   TRIED: 13,
+  MESSAGE: 14,
+  PROGRESS: 15,
 }
 
 /** How an item ended. */
@@ -81,6 +83,26 @@ export class BatchReader {
     return Buffer.from(bytes.buffer, bytes.byteOffset + row, length)
   }
 
+  /** A whole number of two words. */
+  wide() {
+    return this.word() + this.word() * 2 ** 32
+  }
+
+  /** A double of two words. */
+  double() {
+    HALVES[0] = this.word()
+    HALVES[1] = this.word()
+    return DOUBLE[0]
+  }
+
+  /** Where a value that belongs to no entry lies; moves past it. */
+  value() {
+    const { row, text } = this
+    this.row += this.word()
+    this.text += this.word()
+    return { row, rowEnd: this.row, text, textEnd: this.text }
+  }
+
   /** The row of the next entry, and past it; `entry` says which. */
   failure() {
     const { words, at, row } = this
@@ -106,6 +128,10 @@ export class BatchReader {
     return { batch: this, bytes, words, at, count, row, text }
   }
 }
+
+/** Little-endian halves of one double: every machine that this runs on is so. */
+const DOUBLE = new Float64Array(1)
+const HALVES = new Uint32Array(DOUBLE.buffer)
 
 /**
  * Entries that are still to be read: where the next one stands.

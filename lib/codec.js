@@ -22,4 +22,4 @@
 // The definition of a shape is the JSON of [kinds, ...keys], with one letter of `nsbv` per key.
 
 export { Decoder } from './codec/decoder.js'
-export { Encoder } from './codec/encoder.js'
+export { Encoder, encodedAlone } from './codec/encoder.js'

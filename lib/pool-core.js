@@ -61,6 +61,8 @@ export class PoolCore {
    * @property {() => void} [closed]
    * @property {(worker: number, stream: 'stdout' | 'stderr', take: () => Buffer) => void} [written] `take` copies it
    * @property {(exit: import('./worker-failure.js').Exit) => void} [exited]
+   * @property {(worker: number, index: number, take: () => unknown) => void} [message] `take` decodes it, or throws
+   * @property {(progress: { worker: number, index: number, done: number, total: number }) => void} [progress]
    * @property {() => void} [read] a batch has been read
    */
 
@@ -235,6 +237,19 @@ export class PoolCore {
         case SECTION.EXITED:
           this.#listener.exited?.(exitOf(batch.failure().row))
           break
+        case SECTION.MESSAGE:
+          this.#message(batch)
+          break
+        case SECTION.PROGRESS: {
+          const worker = batch.word()
+          this.#listener.progress?.({
+            worker,
+            index: batch.wide(),
+            done: batch.double(),
+            total: batch.double(),
+          })
+          break
+        }
         case SECTION.CLOSED:
           this.#listener.closed?.()
           break
@@ -252,7 +267,7 @@ export class PoolCore {
         }
         case SECTION.TRIED: {
           const call = callOf(batch.word())
-          const index = batch.word() + batch.word() * 2 ** 32
+          const index = batch.wide()
           call?.tried(index, batch.word())
           break
         }
@@ -273,6 +288,18 @@ export class PoolCore {
     const bytes = batch.part(batch.word())
     // The batch's buffer is used again.
     this.#listener.written?.(worker, stream, () => Buffer.from(bytes))
+  }
+
+  /** @param {BatchReader} batch */
+  #message(batch) {
+    const worker = batch.word()
+    const index = batch.wide()
+    const { row, rowEnd, text, textEnd } = batch.value()
+    this.#listener.message?.(worker, index, () => {
+      const decoder = this.decoder(worker)
+      decoder.open(batch.bytes, text, textEnd)
+      return decoder.decode(row, rowEnd, 0)
+    })
   }
 
   /** @param {BatchReader} batch */

@@ -11,6 +11,7 @@ import { CallSignal, Context } from './context.js'
 import { TaskTimeoutError } from './errors.js'
 import { skip } from './outcome.js'
 import { FRAME, Port } from './worker-port.js'
+import { Talk } from './worker-talk.js'
 import { loadTask } from './worker-task.js'
 
 /**
@@ -47,6 +48,7 @@ class Worker {
   #native
   #port
   #decoder = new Decoder()
+  #talk
   /** Chunks of which something may be left to claim. @type {Chunk[]} */
   #chunks = []
   /** Whose texts the decoder has before it. @type {Chunk | undefined} */
@@ -76,6 +78,7 @@ class Worker {
   constructor(native) {
     this.#native = native
     this.#port = new Port(native)
+    this.#talk = new Talk(this.#port, this.#decoder)
     // Seen before the process ends of it, and only seen: what Node prints and does stays as it is. A task that has a
     // handler of its own may also go on, and then it was no cause of anything.
     process.on('uncaughtExceptionMonitor', (error) => {
@@ -151,6 +154,11 @@ class Worker {
       case FRAME.ABORT_ITEM:
         this.#abortItem(word(2), word(3))
         break
+      case FRAME.MESSAGE:
+        // Its text takes the place of a chunk's.
+        this.#opened = undefined
+        this.#talk.hear(frame)
+        break
       case FRAME.FORGET:
         this.#signals.delete(word(2))
         break
@@ -174,6 +182,7 @@ class Worker {
     }
     this.#occupied = false
     this.#port.ready()
+    this.#talk.begin(this.#task.onMessage)
     this.#work()
   }
 
@@ -380,7 +389,7 @@ class Worker {
   #signal(call) {
     let signal = this.#signals.get(call)
     if (signal === undefined) {
-      signal = new CallSignal()
+      signal = new CallSignal(this.#talk)
       this.#signals.set(call, signal)
     }
     return signal
@@ -458,7 +467,7 @@ function dropAddons() {
  * @param {CallSignal} call
  */
 function signalAfter(call) {
-  const own = new CallSignal()
+  const own = new CallSignal(call.talk)
   if (call.raised) own.raise(undefined)
   return own
 }

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { serialize } from 'node:v8'
 import { addonPath, availableParallelism, NativePool } from './binding.js'
 import { Encoder } from './codec.js'
-import { PoolClosedError, SerializationError, WorkerStartError } from './errors.js'
+import { invalidArgType, PoolClosedError, SerializationError, WorkerStartError } from './errors.js'
 import { isWorker } from './is-worker.js'
 import { closeSettings, runSettings, workerPoolSettings } from './options.js'
 import { openRuns, startCall } from './outcome.js'
@@ -15,6 +15,7 @@ import { PoolCore } from './pool-core.js'
 import { PoolEvents } from './pool-events.js'
 import { PoolRuns } from './pool-runs.js'
 import { runAlone } from './single-run.js'
+import { MAX_MESSAGE_BYTES } from './worker-port.js'
 
 export { isWorker }
 export const spent = (/** @type {WorkerPool} */ pool) => WorkerPool.spent(pool)
@@ -44,6 +45,8 @@ class WorkerPool {
   #size
   #events = new PoolEvents()
   #phase = OPEN
+  /** What the workers know that somebody listens to. */
+  #listening = 0
   /** @type {{ promise: Promise<void>, resolve: () => void, reject: (error: unknown) => void } | undefined} */
   #ready
   /** Workers that `ready()` waits for. */
@@ -71,6 +74,7 @@ class WorkerPool {
    */
   on(event, listener) {
     this.#events.change('on', event, listener)
+    this.#listen()
     return this
   }
 
@@ -80,6 +84,7 @@ class WorkerPool {
    */
   once(event, listener) {
     this.#events.change('once', event, listener)
+    this.#listen()
     return this
   }
 
@@ -89,6 +94,7 @@ class WorkerPool {
    */
   off(event, listener) {
     this.#events.change('off', event, listener)
+    this.#listen()
     return this
   }
 
@@ -105,6 +111,22 @@ class WorkerPool {
     const core = this.#open()
     if (this.#runs === undefined || this.#runs.over) this.#runs = new PoolRuns(core)
     return this.#runs.run(item)
+  }
+
+  /**
+   * @param {unknown} value
+   * @returns {number}
+   */
+  postMessage(value) {
+    const { task } = this.#settings
+    // Only its source is left of a function.
+    if (!('path' in task)) throw invalidArgType('task', 'a file that exports onMessage', Function)
+    const core = this.#open()
+    const writer = core.itemWriter()
+    writer.write(value)
+    if (writer.bytes > MAX_MESSAGE_BYTES)
+      throw new SerializationError(`The message is too large: ${writer.bytes} bytes when encoded`)
+    return core.native.post(writer.rows, writer.text)
   }
 
   /** @returns {Promise<void>} */
@@ -192,10 +214,41 @@ class WorkerPool {
         exited: ({ worker, pid, exitCode, signal }) => {
           this.#events.add('workerExit', { worker, pid, exitCode, signal })
         },
-        read: () => this.#events.flush(),
+        message: (worker, index, take) => this.#onMessage(worker, index, take),
+        progress: (progress) => this.#events.add('progress', progress),
+        read: () => {
+          this.#events.flush()
+          this.#listen()
+        },
       },
     )
+    this.#listen()
     return this.#core
+  }
+
+  /** Workers say only what somebody listens to. */
+  #listen() {
+    const to = (this.#events.has('message') ? MESSAGES : 0) | (this.#events.has('progress') ? PROGRESS : 0)
+    if (this.#core === undefined || to === this.#listening) return
+    this.#listening = to
+    this.#core.native.listen(to)
+  }
+
+  /**
+   * @param {number} worker
+   * @param {number} index
+   * @param {() => unknown} take
+   */
+  #onMessage(worker, index, take) {
+    if (!this.#events.has('message')) return
+    let value
+    try {
+      value = take()
+    } catch {
+      // Nonsense from a hostile worker: what an honest one sends was encoded as a whole.
+      return
+    }
+    this.#events.add('message', value, { worker, index })
   }
 
   #onReady() {
@@ -292,6 +345,9 @@ function deferred() {
   return { promise, resolve, reject }
 }
 
+/** Bits of what somebody listens to. */
+const MESSAGES = 1
+const PROGRESS = 2
 const OPEN = 0
 const CLOSING = 1
 /** The engine counts in 32 bits. */

@@ -2,7 +2,7 @@
 // A record becomes visible to the parent when the row ring's tail moves past it; from then on its outcome survives
 // whatever happens to this process. `crates/channel` (layout.rs, parent.rs) holds the same numbers; a test compares them.
 
-import { Encoder } from './codec.js'
+import { Encoder, encodedAlone } from './codec.js'
 import { SerializationError } from './errors.js'
 
 /** Bytes before the first ring. */
@@ -11,9 +11,13 @@ const HEADER_BYTES = 16384
 const ROW_TAIL = 192 / 4
 const ROW_HEAD = 256 / 4
 const TEXT_HEAD = 260 / 4
+const MESSAGE_HEAD = 264 / 4
 const PARENT_SLEEPS = 384 / 4
+const LISTENING = 576 / 4
 const CLAIMS = 1024 / 4
 const CLAIM_STRIDE = 64 / 4
+/** A bit of what somebody listens to. */
+const MESSAGES = 1
 
 const RECORD_BYTES = 24
 const PADDING = 0
@@ -23,6 +27,7 @@ const DEFINE = 3
 const READY = 4
 const START_ERROR = 5
 const FATAL = 6
+const MESSAGE = 7
 
 /** How an item ended. */
 export const VALUE = 0
@@ -30,7 +35,16 @@ export const ERROR = 1
 export const SKIPPED = 2
 
 /** Frames from the parent: their kind is word 1. */
-export const FRAME = { INIT: 1, DEFINE: 2, CHUNK: 3, ABORT: 4, FORGET: 5, RETIRE: 6, ABORT_ITEM: 7 }
+export const FRAME = {
+  INIT: 1,
+  DEFINE: 2,
+  CHUNK: 3,
+  ABORT: 4,
+  FORGET: 5,
+  RETIRE: 6,
+  ABORT_ITEM: 7,
+  MESSAGE: 8,
+}
 
 /** @typedef {import('./binding.js').WorkerPort} NativePort */
 
@@ -55,11 +69,18 @@ export class Port {
   #encoder = new Encoder((id, definition) => {
     this.#newShapes.push({ id, definition })
   })
+  /** A value is being encoded. Its getters may emit: what they say waits, and stands before the value then. */
+  #encoding = false
+  /** @type {{ index: number, rows: Uint8Array }[]} */
+  #interjections = []
+  /** Bytes of messages, as the parent counts them. */
+  #messageTail = 0
 
   /** @param {NativePort} native */
   constructor(native) {
     this.#native = native
     const memory = native.memory()
+    this.memory = memory
     const [rowAt, rowCapacity, textAt, textCapacity] = native.layout()
     this.#words = new Uint32Array(memory, 0, HEADER_BYTES / 4)
     this.#rows = new Uint8Array(memory, rowAt, rowCapacity)
@@ -90,9 +111,15 @@ export class Port {
   value(cell, item, value) {
     const encoder = this.#encoder
     const rowAt = this.#aim(encoder)
-    if (encoder.rowPos <= encoder.rowEnd && encoder.encode(value) && this.#newShapes.length === 0) {
+    // Stays set where it throws: then the error is encoded next.
+    this.#encoding = true
+    const isWhole = encoder.rowPos <= encoder.rowEnd && encoder.encode(value)
+    this.#encoding = false
+    if (isWhole && this.#newShapes.length === 0 && this.#interjections.length === 0) {
       this.#commit(rowAt, OUTCOME, cell, VALUE, item, 0)
     } else {
+      // They are made once more.
+      this.#interjections.length = 0
       this.#viaScratch(OUTCOME, cell, VALUE, item, () => encoder.encode(value))
     }
   }
@@ -149,6 +176,30 @@ export class Port {
   /** @param {unknown} error what is about to end this worker */
   fatal(error) {
     this.#viaScratch(FATAL, 0, 0, 0, () => this.#encoder.encodeError(error))
+    this.announce()
+  }
+
+  /**
+   * Publish something for whoever listens to the pool; nothing happens where nobody does. Waits while the parent's event
+   * loop has not taken what was said before.
+   * @param {number} index of the item in whose name it is
+   * @param {unknown} value
+   * @throws {import('./errors.js').SerializationError} nothing was published
+   */
+  message(index, value) {
+    if ((Atomics.load(this.#words, LISTENING) & MESSAGES) === 0) return
+    if (this.#encoding) {
+      this.#interjections.push({ index, rows: encodedAlone(value) })
+      return
+    }
+    try {
+      const { rows, text } = this.#encoded(() => this.#encoder.encode(value))
+      this.#copyMessage(index, rows, text)
+    } finally {
+      this.#encoding = false
+      this.#interject()
+      this.#shrink()
+    }
     this.announce()
   }
 
@@ -225,7 +276,18 @@ export class Port {
    * @param {() => boolean} encode
    */
   #viaScratch(kind, cell, status, item, encode) {
+    const { rows, text } = this.#encoded(encode)
+    this.#copy(kind, cell, status, item, 0, rows, text)
+    this.#shrink()
+  }
+
+  /**
+   * Encode a value where there is room for it, and publish what belongs before it: new shapes, and what its getters say.
+   * @param {() => boolean} encode
+   */
+  #encoded(encode) {
     const encoder = this.#encoder
+    const said = this.#interjections.length
     for (;;) {
       encoder.rows = this.#scratchRows
       encoder.rowPos = 0
@@ -233,7 +295,11 @@ export class Port {
       encoder.text = this.#scratchText
       encoder.textPos = 0
       encoder.textEnd = this.#scratchText.length
-      if (encode()) break
+      this.#encoding = true
+      const isWhole = encode()
+      this.#encoding = false
+      if (isWhole) break
+      this.#interjections.length = said
       this.#scratchRows = new Uint8Array(this.#scratchRows.length * 2)
       this.#scratchText = new Uint8Array(Math.min(this.#scratchText.length * 2, MAX_SCRATCH_TEXT))
     }
@@ -242,9 +308,35 @@ export class Port {
     for (const { id, definition } of this.#newShapes.splice(0)) {
       this.#copy(DEFINE, 0, 0, 0, id, new TextEncoder().encode(definition), NO_BYTES)
     }
-    this.#copy(kind, cell, status, item, 0, rows, text)
-    // What one large result needed is not kept for ever.
+    this.#interject()
+    return { rows, text }
+  }
+
+  /** What one large value needed is not kept for ever. */
+  #shrink() {
     if (this.#scratchRows.length > MAX_SCRATCH_KEPT) this.#scratchRows = new Uint8Array(4096)
+  }
+
+  #interject() {
+    for (const { index, rows } of this.#interjections.splice(0)) this.#copyMessage(index, rows, NO_BYTES)
+  }
+
+  /**
+   * @param {number} index
+   * @param {Uint8Array} rows
+   * @param {Uint8Array} text
+   */
+  #copyMessage(index, rows, text) {
+    const bytes = rows.length + text.length
+    if (bytes > MAX_MESSAGE_BYTES)
+      throw new SerializationError(`The message is too large: ${bytes} bytes when encoded`)
+    for (;;) {
+      const head = Atomics.load(this.#words, MESSAGE_HEAD)
+      if ((this.#messageTail - head) >>> 0 < MESSAGE_WINDOW) break
+      this.#native.waitForMessages(head)
+    }
+    this.#messageTail = (this.#messageTail + RECORD_BYTES + bytes) >>> 0
+    this.#copy(MESSAGE, 0, 0, index >>> 0, Math.floor(index / 2 ** 32), rows, text)
   }
 
   /**
@@ -263,7 +355,7 @@ export class Port {
           `The value is too large: ${rows.length + text.length} bytes when encoded`,
         )
       }
-      this.#native.stream(kind, cell, status, item, rows, text)
+      this.#native.stream(kind, cell, status, item, number, rows, text)
       this.#rowTail = Atomics.load(this.#words, ROW_TAIL)
       // Much has gone past the head that we know: where streams follow each other, it must not fall behind by 2^32.
       this.#rowHead = Atomics.load(this.#words, ROW_HEAD)
@@ -339,4 +431,6 @@ const NO_BYTES = new Uint8Array(0)
 const MAX_SCRATCH_TEXT = 64 << 20
 /** As in `layout.rs`. */
 const MAX_RECORD_BYTES = 2 ** 31
+export const MAX_MESSAGE_BYTES = 64 << 20
+const MESSAGE_WINDOW = 256 << 10
 const MAX_SCRATCH_KEPT = 1 << 20

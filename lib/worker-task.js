@@ -29,6 +29,7 @@ import { shippedTask } from './shipped-script.js'
  * @typedef {object} Task
  * @property {(item: any, context: any) => unknown} run
  * @property {(() => unknown) | undefined} teardown
+ * @property {((value: any) => unknown) | undefined} [onMessage] for what the pool says to all of its workers
  * @property {(error: unknown) => unknown} explain what to report of an error that it throws
  */
 
@@ -57,9 +58,11 @@ async function fileTask({ url, path, exportName, setupData }) {
   const setup = exportOf(exported, 'setup')
   if (typeof setup === 'function') await setup(setupData)
   const teardown = exportOf(exported, 'teardown')
+  const onMessage = exportOf(exported, 'onMessage')
   return {
     run,
     teardown: typeof teardown === 'function' ? teardown : undefined,
+    onMessage: typeof onMessage === 'function' ? onMessage : undefined,
     explain: (error) => error,
   }
 }

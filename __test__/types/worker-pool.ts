@@ -255,8 +255,23 @@ expect<Equal<typeof isWorker, boolean>>()
       expect<Equal<typeof worker, number>>()
     })
     .once('workerStart', ({ worker, pid }) => expect<Equal<[typeof worker, typeof pid], [number, number]>>())
+    .on('message', (_value, { worker, index }) =>
+      expect<Equal<[typeof worker, typeof index], [number, number]>>(),
+    )
+    .on('progress', ({ done, total }) => expect<Equal<[typeof done, typeof total], [number, number]>>())
     .off('workerExit', ({ signal }) => expect<Equal<typeof signal, string | null>>())
   expect<Equal<typeof same, typeof pool>>()
+  expect<Equal<ReturnType<typeof pool.postMessage>, number>>()
+  parallelMap([1], (number, { emit, progress }) => {
+    emit({ number })
+    progress(0.5)
+    progress(1, 2)
+    // @ts-expect-error: no number
+    progress('half')
+    return number
+  })
+  // @ts-expect-error: nothing to send
+  pool.postMessage()
   // @ts-expect-error: there is no such event
   pool.on('data', () => {})
   // @ts-expect-error: not a way to treat output

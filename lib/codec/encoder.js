@@ -10,6 +10,25 @@ import { ShapeTable } from './shape-table.js'
 import { Sink } from './sink.js'
 
 /**
+ * A value as a row that stands alone, without text and shapes.
+ * @param {unknown} value
+ * @returns {Uint8Array}
+ * @throws {SerializationError} it cannot be cloned
+ */
+export function encodedAlone(value) {
+  try {
+    const bytes = serialize(value)
+    const row = new Uint8Array(5 + bytes.length)
+    row[0] = V8
+    new DataView(row.buffer).setUint32(1, bytes.length, true)
+    row.set(bytes, 5)
+    return row
+  } catch (error) {
+    throw cloneFailure(value, error)
+  }
+}
+
+/**
  * Write values into a sink of two byte areas, `rows` and `text`. The owner sets the areas and their limits before each
  * `encode`; nothing is written at or behind a limit, since live data may stand there.
  */

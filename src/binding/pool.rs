@@ -337,6 +337,18 @@ impl NativePool {
         self.with(|_| (), |core| core.collect(into)) as u32
     }
 
+    /// Says what somebody listens to: bits 1 messages, 2 progress.
+    #[napi(catch_unwind)]
+    pub fn listen(&self, to: u32) {
+        self.act(|core| core.listen(to));
+    }
+
+    /// Sends a value to all workers that are up or start; returns how many those are.
+    #[napi(catch_unwind)]
+    pub fn post(&self, row: &[u8], text: &[u8]) -> u32 {
+        self.with(|_| (), |core| core.post(row, text))
+    }
+
     /// Starts workers ahead of work.
     #[napi(catch_unwind)]
     pub fn warm_up(&self, workers: u32) {

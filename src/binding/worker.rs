@@ -121,20 +121,37 @@ impl WorkerPort {
         self.end().wait_for_room(row_head, text_head);
     }
 
+    /// Blocks until the parent has handed over more messages than this.
+    #[napi(catch_unwind)]
+    pub fn wait_for_messages(&self, message_head: u32) {
+        self.end().wait_for_messages(message_head);
+    }
+
     /// Publishes a record that does not fit the rings; blocks until the parent has taken most of it.
     #[napi(catch_unwind)]
-    pub fn stream(&self, kind: u32, cell: u32, status: u32, item: u32, row: &[u8], text: &[u8]) -> Result<()> {
+    #[allow(clippy::too_many_arguments)] // they are the record
+    pub fn stream(
+        &self,
+        kind: u32,
+        cell: u32,
+        status: u32,
+        item: u32,
+        number: u32,
+        row: &[u8],
+        text: &[u8],
+    ) -> Result<()> {
         let kind = match kind {
             1 => RecordKind::Outcome,
             3 => RecordKind::Define,
             5 => RecordKind::StartError,
             6 => RecordKind::Fatal,
+            7 => RecordKind::Message,
             _ => return Err(napi::Error::from_reason(format!("records of kind {kind} are not streamed"))),
         };
         if (row.len() + text.len()) as u64 > MAX_RECORD_BYTES {
             return Err(napi::Error::from_reason(format!("a value of {} bytes is too large", row.len() + text.len())));
         }
-        let record = Streamed { kind, cell: cell as u8, status: status as u8, item, row, text };
+        let record = Streamed { kind, cell: cell as u8, status: status as u8, item, number, row, text };
         self.end().stream(record).map_err(corrupt)
     }
 

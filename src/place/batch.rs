@@ -23,6 +23,8 @@
 //! | 11 exited | one entry |
 //! | 12 again | call, chunk, item of it, attempt, whether JavaScript is asked, one entry: a try that failed |
 //! | 13 tried | call, low and high half of the index, attempt: which try the error is of that comes |
+//! | 14 message | worker, low and high half of the index, bytes in rows, bytes in text |
+//! | 15 progress | worker, low and high half of the index, then two doubles (low half first): done, total |
 //!
 //! An entry: low half of the index; status and, from bit 8 on, the high half; worker; bytes of row; bytes of text.
 //! The row of a lost item, a failed start or an exit is not a value: u32 length, JSON (see [`super::Exit`]), then the value that
@@ -33,6 +35,7 @@ use crate::{
     engine::{CallId, ChunkId, Status, WorkerId},
     native::Output,
 };
+use millrace_channel::{layout::RECORD_BYTES, talk::Progress};
 use tokio::sync::OwnedSemaphorePermit;
 
 const OUTCOMES: u32 = 1;
@@ -48,6 +51,8 @@ const WRITTEN: u32 = 10;
 const EXITED: u32 = 11;
 const AGAIN: u32 = 12;
 const TRIED: u32 = 13;
+const MESSAGE: u32 = 14;
+const PROGRESS: u32 = 15;
 
 /// Bytes of the three lengths, and of the number of large values.
 const HEADER_BYTES: usize = 16;
@@ -76,6 +81,8 @@ pub struct Batch {
     open: Option<(usize, CallId)>,
     /// Of what workers wrote: they may write more when JavaScript has taken it.
     room: Vec<OwnedSemaphorePermit>,
+    /// What messages in here take of the windows of their workers.
+    messages: Vec<(WorkerId, u32)>,
 }
 
 impl Batch {
@@ -158,6 +165,34 @@ impl Batch {
     pub fn exited(&mut self, head: Head, row: &[u8]) {
         self.section([EXITED]);
         self.entry(head, row, &[]);
+    }
+
+    /// A message, whose bytes are written by `take`.
+    pub fn message(
+        &mut self,
+        worker: WorkerId,
+        index: u64,
+        size: ItemSize,
+        take: &mut dyn FnMut(&mut Vec<u8>, &mut Vec<u8>),
+    ) {
+        self.section([MESSAGE, worker, index as u32, (index >> 32) as u32, size.row, size.text]);
+        take(&mut self.rows, &mut self.text);
+        let bytes = size.total() + RECORD_BYTES as u32;
+        match self.messages.last_mut() {
+            Some((last, sum)) if *last == worker && sum.checked_add(bytes).is_some() => *sum += bytes,
+            _ => self.messages.push((worker, bytes)),
+        }
+    }
+
+    pub fn progress(&mut self, worker: WorkerId, Progress { index, done, total }: Progress) {
+        let wide = [index, done.to_bits(), total.to_bits()].map(|wide| [wide as u32, (wide >> 32) as u32]);
+        let [[index, index_high], [done, done_high], [total, total_high]] = wide;
+        self.section([PROGRESS, worker, index, index_high, done, done_high, total, total_high]);
+    }
+
+    /// Whose messages are taken with this batch, and how much that is of their windows.
+    pub fn take_messages(&mut self) -> Vec<(WorkerId, u32)> {
+        std::mem::take(&mut self.messages)
     }
 
     pub fn closed(&mut self) {

@@ -23,6 +23,7 @@ use crate::{
     engine::{CallId, Status, WorkerId},
     native::{Operation, Output},
 };
+use millrace_channel::talk::Progress;
 use std::sync::Arc;
 
 /// A part of a chunk on its way to a worker: `count` items whose rows and texts lie one behind the other.
@@ -99,6 +100,14 @@ pub trait Events {
     fn large_outcome(&mut self, worker: WorkerId, outcome: Outcome, value: Output) -> bool;
     fn chunk_done(&mut self, worker: WorkerId, cell: u8, micros: u32) -> bool;
     fn define(&mut self, worker: WorkerId, id: u32, definition: &[u8]) -> bool;
+    /// What a mapper said, in the name of the item with this index.
+    fn message(
+        &mut self,
+        worker: WorkerId,
+        index: u64,
+        size: ItemSize,
+        take: &mut dyn FnMut(&mut Vec<u8>, &mut Vec<u8>),
+    );
     /// A part of what a worker wrote to stdout or stderr.
     fn written(&mut self, written: output::Written);
     /// All that it had published was handed in before. `claimed` tells how many of the items in a cell were claimed.
@@ -128,6 +137,16 @@ pub trait Place: Send {
     fn forget(&mut self, worker: WorkerId, call: CallId);
     fn kill(&mut self, worker: WorkerId);
     fn retire(&mut self, worker: WorkerId);
+    /// What is listened to of what mappers say: bits of [`millrace_channel::layout::LISTENING`]. Threads say nothing.
+    fn listen(&mut self, _to: u32) {}
+    /// These bytes of messages of a worker have been taken by JavaScript.
+    fn messages_taken(&mut self, _worker: WorkerId, _bytes: u32) {}
+    /// Hands over the progress that has changed since the last time.
+    fn progress(&mut self, _changed: &mut dyn FnMut(WorkerId, Progress)) {}
+    /// Sends a value to all workers that are up or start; returns how many those are.
+    fn post(&mut self, _row: &[u8], _text: &[u8]) -> u32 {
+        0
+    }
     /// A shape that rows of items refer to from now on.
     fn define(&mut self, id: u32, definition: &[u8]);
     /// What runs for the items of a call, where a place can run several things.

@@ -14,7 +14,7 @@ use crate::{
     },
     native::{Operation, Output},
 };
-use millrace_channel::doorbell::Doorbell;
+use millrace_channel::{doorbell::Doorbell, layout};
 use std::{
     collections::{BTreeSet, HashMap},
     io,
@@ -25,6 +25,9 @@ use std::{
 /// How often one [`Core::pump`] listens before it leaves the rest to the event loop: a worker that publishes as fast as we
 /// read must not keep everybody else waiting.
 const MAX_ROUNDS: u32 = 16;
+
+/// How often progress is looked at while somebody listens to it.
+const PROGRESS_INTERVAL: Micros = 50_000;
 
 /// See the module's documentation.
 pub struct Pool {
@@ -52,6 +55,10 @@ pub struct Core {
     armed: Option<Micros>,
     /// When workers that are still there after a forced close are killed: one that never becomes ready, or does not end.
     kill_all_at: Option<Micros>,
+    /// When progress is looked at next, while somebody listens to it.
+    progress_at: Option<Micros>,
+    /// JavaScript has been woken to look at it.
+    progress_waits: bool,
     grace: Micros,
     /// A pump has left something to do.
     unfinished: bool,
@@ -89,6 +96,8 @@ impl Pool {
                 armed: None,
                 unfinished: false,
                 kill_all_at: None,
+                progress_at: None,
+                progress_waits: false,
                 grace: config.grace,
                 spent: Spent::default(),
             }),
@@ -217,12 +226,39 @@ impl Core {
             self.kill_all_at = None;
             self.abandon();
         }
+        if self.progress_at.is_some_and(|at| at <= now) {
+            // Whoever passes time wakes JavaScript.
+            self.progress_waits = true;
+            self.progress_at = Some(now + PROGRESS_INTERVAL);
+        }
         self.pump();
     }
 
     /// When `time_passed` is due.
     fn due(&self) -> Option<Micros> {
-        self.engine.poll_timeout().into_iter().chain(self.kill_all_at).min()
+        let progress_at = self.progress_at.filter(|_| self.engine.poll_busy());
+        self.engine.poll_timeout().into_iter().chain(self.kill_all_at).chain(progress_at).min()
+    }
+
+    /// Looks how far items are, if that is due. Only where JavaScript takes it at once: until then the newest is in its cell.
+    fn look_at_progress(&mut self) {
+        let now = self.now();
+        if std::mem::take(&mut self.progress_waits) || self.progress_at.is_some_and(|at| at <= now) {
+            let batch = &mut self.batch;
+            self.place.progress(&mut |worker, progress| batch.progress(worker, progress));
+            self.progress_at = self.progress_at.map(|_| now + PROGRESS_INTERVAL);
+        }
+    }
+
+    /// Somebody listens to these (bits of [`layout::LISTENING`]) from now on.
+    pub fn listen(&mut self, to: u32) {
+        self.place.listen(to);
+        self.progress_at = (to & layout::PROGRESS != 0).then(|| self.now());
+    }
+
+    /// Sends a value to all workers that are up or start; returns how many those are.
+    pub fn post(&mut self, row: &[u8], text: &[u8]) -> u32 {
+        self.place.post(row, text)
     }
 
     pub fn define(&mut self, id: u32, definition: &[u8]) {
@@ -242,11 +278,15 @@ impl Core {
     /// Writes what JavaScript has to know into a buffer; returns how many bytes that are. Where there are more than it
     /// has room for, nothing is written, and nothing is lost.
     pub fn collect(&mut self, into: &mut [u8]) -> usize {
+        self.look_at_progress();
         if self.batch.is_empty() {
             return 0;
         }
         let bytes = self.batch.len();
         if bytes <= into.len() {
+            for (worker, bytes) in self.batch.take_messages() {
+                self.place.messages_taken(worker, bytes);
+            }
             self.batch.write_to(into);
         }
         bytes
@@ -500,6 +540,16 @@ impl Events for Heard<'_> {
     fn define(&mut self, worker: WorkerId, id: u32, definition: &[u8]) -> bool {
         self.batch.define(worker, id, definition);
         true
+    }
+
+    fn message(
+        &mut self,
+        worker: WorkerId,
+        index: u64,
+        size: ItemSize,
+        take: &mut dyn FnMut(&mut Vec<u8>, &mut Vec<u8>),
+    ) {
+        self.batch.message(worker, index, size, take);
     }
 
     fn written(&mut self, written: Written) {

@@ -10,9 +10,10 @@ use super::{
 };
 use crate::engine::{CallId, Status, WorkerId};
 use millrace_channel::{
-    layout::Capacities,
+    layout::{self, Capacities},
     link::Link,
     parent::{ParentEnd, Record, RecordKind},
+    talk::Progress,
 };
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -26,6 +27,9 @@ const SPIN_MICROS: u32 = 50;
 const MAX_DEFINITIONS: u32 = 256;
 const MAX_DEFINITION_BYTES: u32 = 128 << 10;
 
+/// With so much on its way to a worker, no more messages are added: it does not listen.
+const MAX_UNSENT_BYTES: usize = 64 << 20;
+
 /// Kinds of frames to a worker; `lib/worker-port.js` holds the same numbers.
 mod frame {
     pub const INIT: u32 = 1;
@@ -35,6 +39,7 @@ mod frame {
     pub const FORGET: u32 = 5;
     pub const RETIRE: u32 = 6;
     pub const ABORT_ITEM: u32 = 7;
+    pub const MESSAGE: u32 = 8;
 }
 
 struct Worker {
@@ -42,6 +47,7 @@ struct Worker {
     launch: LaunchId,
     /// Frames for which there was no room yet, and how much of the first one is sent.
     unsent: VecDeque<Vec<u8>>,
+    unsent_bytes: usize,
     sent: usize,
     /// Definitions that it knows.
     defined: usize,
@@ -67,6 +73,8 @@ pub struct Processes {
     exits: Exits,
     outputs: Outputs,
     started: Arc<Mutex<HashMap<WorkerId, u32>>>,
+    /// What JavaScript listens to.
+    listening: u32,
     may_spin: bool,
     frame: Vec<u8>,
     discarded: (Vec<u8>, Vec<u8>),
@@ -85,6 +93,7 @@ impl Processes {
             exits: Exits::default(),
             outputs: Outputs::default(),
             started: Arc::default(),
+            listening: 0,
             may_spin: std::thread::available_parallelism().is_ok_and(|cores| cores.get() > 1),
             frame: Vec::new(),
             discarded: (Vec::new(), Vec::new()),
@@ -92,7 +101,8 @@ impl Processes {
     }
 
     fn try_spawn(&mut self, id: WorkerId) -> std::io::Result<()> {
-        let end = ParentEnd::create(Capacities::default())?;
+        let mut end = ParentEnd::create(Capacities::default())?;
+        end.listen(self.listening);
         let (control, child_control) = control_pair()?;
         let report = Report::new()?;
         let inherited = Inherited::new(&end, child_control, &report)?;
@@ -102,6 +112,7 @@ impl Processes {
             end: Box::new(end),
             launch,
             unsent: VecDeque::new(),
+            unsent_bytes: 0,
             sent: 0,
             defined: 0,
             defines: 0,
@@ -158,10 +169,7 @@ impl Place for Processes {
     fn dispatch(&mut self, id: WorkerId, part: Part<'_>) {
         let Some(worker) = self.workers.get_mut(&id) else { return };
         self.frame.clear();
-        for (number, definition) in self.definitions.iter().enumerate().skip(worker.defined) {
-            frame(&mut self.frame, &[frame::DEFINE, number as u32], &[definition]);
-        }
-        worker.defined = self.definitions.len();
+        worker.definitions(&self.definitions, &mut self.frame);
         worker.end.open_claims(part.cell, part.sizes.len() as u32);
         worker.chunks += 1;
         let mut table = Vec::with_capacity(part.sizes.len() * 8);
@@ -218,6 +226,41 @@ impl Place for Processes {
         self.control(worker, &[frame::RETIRE]);
     }
 
+    fn listen(&mut self, to: u32) {
+        self.listening = to;
+        for worker in self.workers.values_mut() {
+            worker.end.listen(to);
+        }
+    }
+
+    fn messages_taken(&mut self, worker: WorkerId, bytes: u32) {
+        if let Some(worker) = self.workers.get_mut(&worker) {
+            worker.end.messages_taken(bytes);
+        }
+    }
+
+    fn progress(&mut self, changed: &mut dyn FnMut(WorkerId, Progress)) {
+        for (&id, worker) in &mut self.workers {
+            worker.end.progress(&mut |progress| changed(id, progress));
+        }
+    }
+
+    fn post(&mut self, row: &[u8], text: &[u8]) -> u32 {
+        let mut count = 0;
+        for worker in self.workers.values_mut() {
+            if worker.violation.is_some() || worker.unsent_bytes > MAX_UNSENT_BYTES {
+                continue;
+            }
+            self.frame.clear();
+            worker.definitions(&self.definitions, &mut self.frame);
+            frame(&mut self.frame, &[frame::MESSAGE, row.len() as u32, text.len() as u32], &[row, text]);
+            worker.send(&self.frame);
+            count += 1;
+        }
+        self.frame.shrink_to(1 << 20);
+        count
+    }
+
     fn define(&mut self, id: u32, definition: &[u8]) {
         debug_assert_eq!(id as usize, self.definitions.len(), "shapes are defined in order");
         self.definitions.push(definition.to_vec());
@@ -225,7 +268,7 @@ impl Place for Processes {
 
     fn drain(&mut self, events: &mut dyn Events) {
         for (&id, worker) in &mut self.workers {
-            worker.listen(id, events, &self.started, &mut self.discarded);
+            worker.listen(id, events, self.listening, &self.started, &mut self.discarded);
         }
         let exits = std::mem::take(&mut *self.exits.lock().unwrap_or_else(PoisonError::into_inner));
         // After the exits were taken: whatever those workers wrote is here, and comes before their ends.
@@ -238,7 +281,7 @@ impl Place for Processes {
                 events.exit(exit, &|_, _| 0);
                 continue;
             };
-            worker.listen(exit.worker, events, &self.started, &mut self.discarded);
+            worker.listen(exit.worker, events, self.listening, &self.started, &mut self.discarded);
             self.watch.remove(&worker.end.bell());
             exit.starting = !worker.ready;
             exit.cause = worker.cause.take();
@@ -264,17 +307,30 @@ impl Drop for Processes {
 }
 
 impl Worker {
+    /// Appends the definitions that it does not know yet.
+    fn definitions(&mut self, all: &[Vec<u8>], into: &mut Vec<u8>) {
+        for (number, definition) in all.iter().enumerate().skip(self.defined) {
+            frame(into, &[frame::DEFINE, number as u32], &[definition]);
+        }
+        self.defined = all.len();
+    }
+
     fn send(&mut self, bytes: &[u8]) {
         if !self.unsent.is_empty() {
-            self.unsent.push_back(bytes.to_vec());
+            self.queue(bytes);
             return;
         }
         // Positions that cannot be are found again, and dealt with, when we listen.
         let sent = self.end.send(bytes).unwrap_or(0);
         if sent < bytes.len() {
-            self.unsent.push_back(bytes.to_vec());
+            self.queue(bytes);
             self.sent = sent;
         }
+    }
+
+    fn queue(&mut self, bytes: &[u8]) {
+        self.unsent_bytes += bytes.len();
+        self.unsent.push_back(bytes.to_vec());
     }
 
     fn flush(&mut self) -> Result<(), String> {
@@ -284,6 +340,7 @@ impl Worker {
             if self.sent < first.len() {
                 break;
             }
+            self.unsent_bytes -= first.len();
             self.unsent.pop_front();
             self.sent = 0;
         }
@@ -295,13 +352,14 @@ impl Worker {
         &mut self,
         id: WorkerId,
         events: &mut dyn Events,
+        listening: u32,
         started: &Mutex<HashMap<WorkerId, u32>>,
         discarded: &mut (Vec<u8>, Vec<u8>),
     ) {
         if self.violation.is_some() {
             return;
         }
-        let heard = self.hear(id, events, started, discarded).and_then(|()| self.flush());
+        let heard = self.hear(id, events, listening, started, discarded).and_then(|()| self.flush());
         self.end.release();
         if let Err(violation) = heard {
             self.violation = Some(violation);
@@ -313,6 +371,7 @@ impl Worker {
         &mut self,
         id: WorkerId,
         events: &mut dyn Events,
+        listening: u32,
         started: &Mutex<HashMap<WorkerId, u32>>,
         discarded: &mut (Vec<u8>, Vec<u8>),
     ) -> Result<(), String> {
@@ -353,6 +412,22 @@ impl Worker {
                     self.ready = true;
                     let pid = started.lock().unwrap_or_else(PoisonError::into_inner).get(&id).copied();
                     events.ready(id, pid.unwrap_or(0))
+                }
+                RecordKind::Message => {
+                    if !self.end.note_message(&record) {
+                        return Err("it sent more messages than it may".to_owned());
+                    }
+                    if listening & layout::MESSAGES == 0 {
+                        self.discard(&record, discarded);
+                        self.end.messages_taken(record.message_bytes());
+                    } else {
+                        let (row, text) = record.sizes();
+                        let end = &mut self.end;
+                        events.message(id, record.index(), ItemSize { row, text }, &mut |rows, text| {
+                            end.take(&record, rows, text);
+                        });
+                    }
+                    true
                 }
                 RecordKind::StartError | RecordKind::Fatal => {
                     self.cause = Some(self.row(&record));

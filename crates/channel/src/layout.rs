@@ -16,6 +16,8 @@ pub const ROW_TAIL: usize = 192;
 pub const ROW_HEAD: usize = 256;
 /// Text ring: how far the parent has read (parent writes). Its tail is in the records.
 pub const TEXT_HEAD: usize = 260;
+/// Bytes of messages that the parent has handed over (parent writes); see [`crate::talk`].
+pub const MESSAGE_HEAD: usize = 264;
 /// 1 while the worker sleeps and wants its doorbell rung (worker sets, either clears).
 pub const WORKER_SLEEPS: usize = 320;
 /// 1 while the parent sleeps and wants its doorbell rung (parent sets, either clears).
@@ -26,12 +28,26 @@ pub const PARENT_WANTS_ROOM: usize = 388;
 pub const WORKER_WANTS_ROOM: usize = 448;
 /// Microseconds that the worker may poll before it sleeps, 0 for none (parent writes).
 pub const SPIN_MICROS: usize = 512;
+/// What somebody listens to, [`MESSAGES`] and [`PROGRESS`] (parent writes). A worker that is not listened to says nothing.
+pub const LISTENING: usize = 576;
 /// First claim cell; see [`crate::claim`].
 pub const CLAIMS: usize = 1024;
 /// Bytes from one claim cell to the next.
 pub const CLAIM_STRIDE: usize = 64;
 /// Claim cells, and so chunks that one worker can hold.
 pub const CLAIM_CELLS: usize = 192;
+
+/// First cell of progress, behind the claims; see [`crate::talk`].
+pub const PROGRESS_CELLS_AT: usize = CLAIMS + CLAIM_CELLS * CLAIM_STRIDE;
+/// Bytes from one cell of progress to the next.
+pub const PROGRESS_STRIDE: usize = 32;
+/// Cells of progress. An item's is that of its index, so neighbours that run at the same time have one each.
+pub const PROGRESS_CELLS: usize = 64;
+const _: () = assert!(PROGRESS_CELLS_AT + PROGRESS_CELLS * PROGRESS_STRIDE <= HEADER_BYTES);
+
+/// Bits of [`LISTENING`].
+pub const MESSAGES: u32 = 1;
+pub const PROGRESS: u32 = 2;
 
 /// Bytes of a record's header in the row ring.
 ///
@@ -53,6 +69,12 @@ pub const RECORD_ALIGN: usize = 8;
 pub const STREAMED: u8 = 0x80;
 /// The most bytes that row and text of a record can have together. An item has the same limit; both are held whole.
 pub const MAX_RECORD_BYTES: u64 = 1 << 31;
+
+/// The same for a message: it is held by whoever listens, not by the window of a call.
+pub const MAX_MESSAGE_BYTES: u64 = 64 << 20;
+/// Bytes of messages of one worker that wait for the parent's event loop. With so many, the worker waits in `emit()`; so
+/// there are never more than these and one message.
+pub const MESSAGE_WINDOW: u32 = 256 << 10;
 
 /// Capacities of the three rings of a segment in bytes; each a power of two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

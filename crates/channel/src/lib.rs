@@ -4,6 +4,7 @@
 //!   parent (Rust)                     segment (sealed memfd)                  worker (JavaScript + Rust)
 //!   ParentEnd::send     ──▶  request ring: a stream of bytes            ──▶   WorkerEnd::receive
 //!   ParentEnd::records  ◀──  row ring: records   text ring: characters  ◀──   JavaScript writes in place
+//!   ParentEnd::progress ◀──  cells of progress: latest wins           ◀──   JavaScript writes in place
 //!   ParentEnd::claims   ◀─▶  claim cells: next and end of each chunk    ◀─▶   JavaScript claims in place
 //!   eventfd  ◀───────── doorbells, rung only for a side that sleeps ─────────▶  eventfd
 //! ```
@@ -15,6 +16,7 @@
 //! | [`claim`] | the counter through which items of a chunk are claimed, and claimed back |
 //! | [`sleep`] | the flag that says "ring me": no wake-up is lost, none is sent for nothing |
 //! | [`segment`] | the shared memory itself |
+//! | [`talk`] | what a worker says beside outcomes: messages, which must be taken, and progress, which may be missed |
 //! | [`doorbell`] | an eventfd |
 //! | [`link`] | what a place needs of a channel, whatever carries it |
 //! | [`parent`] | the parent's end; everything that it reads is hostile until checked |
@@ -35,6 +37,8 @@ pub mod link;
 pub mod parent;
 #[cfg(all(target_os = "linux", not(loom)))]
 pub mod segment;
+#[cfg(all(target_os = "linux", not(loom)))]
+pub mod talk;
 #[cfg(all(target_os = "linux", not(loom)))]
 pub mod worker;
 

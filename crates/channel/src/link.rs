@@ -1,7 +1,7 @@
 //! The parent's end of a channel to one worker, whatever carries the bytes. Shared memory does ([`crate::parent`]); where
 //! there is no memfd and no eventfd, sockets can stand beside it.
 
-use crate::{parent::Record, ring::Corrupt};
+use crate::{parent::Record, ring::Corrupt, talk::Progress};
 use std::os::fd::BorrowedFd;
 
 /// What a place needs of a channel. Nothing here blocks; everything that comes out of it was checked.
@@ -27,6 +27,15 @@ pub trait Link: Send {
     /// Takes up to `most` unclaimed items of the chunk in `cell` back from its end; returns the new end.
     #[must_use]
     fn take_back(&self, cell: u8, items: u32, most: u32) -> u32;
+    /// Tells the worker what somebody listens to: [`crate::layout::MESSAGES`] and [`crate::layout::PROGRESS`].
+    fn listen(&mut self, to: u32);
+    /// Notes a message of the worker; false: it had no room for one, and broke the protocol.
+    #[must_use]
+    fn note_message(&mut self, record: &Record) -> bool;
+    /// Gives the room of messages back to the worker: these bytes of theirs, headers included, are handed over.
+    fn messages_taken(&mut self, bytes: u32);
+    /// Hands over the progress that has changed since the last time.
+    fn progress(&mut self, changed: &mut dyn FnMut(Progress));
     /// Lets the worker poll for up to `micros` before it sleeps: where a core is free, that saves waking it.
     fn allow_spinning(&self, micros: u32);
 }

@@ -11,6 +11,7 @@ use crate::{
     segment::Segment,
     sleep,
     sync::Ordering,
+    talk::{Progress, ProgressCells, Window},
 };
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -32,6 +33,8 @@ pub enum RecordKind {
     StartError = 5,
     /// An uncaught error is about to end the worker; the row is the error.
     Fatal = 6,
+    /// Something for whoever listens to the worker; `item` and `number` are the halves of an item's index.
+    Message = 7,
 }
 
 impl RecordKind {
@@ -44,8 +47,17 @@ impl RecordKind {
             4 => Self::Ready,
             5 => Self::StartError,
             6 => Self::Fatal,
+            7 => Self::Message,
             _ => return None,
         })
+    }
+
+    /// The most bytes that row and text can have together.
+    const fn most_bytes(self) -> u64 {
+        match self {
+            Self::Message => layout::MAX_MESSAGE_BYTES,
+            _ => layout::MAX_RECORD_BYTES,
+        }
     }
 }
 
@@ -69,6 +81,19 @@ impl Record {
     pub const fn sizes(&self) -> (u32, u32) {
         (self.row_bytes, self.text_bytes)
     }
+
+    /// The index that a message names: one that JavaScript can hold, whatever the worker wrote.
+    #[must_use]
+    pub fn index(&self) -> u64 {
+        u64::from(self.item) | u64::from(self.number & INDEX_HIGH) << 32
+    }
+
+    /// What a message takes of [`layout::MESSAGE_WINDOW`].
+    #[must_use]
+    pub const fn message_bytes(&self) -> u32 {
+        // Both were checked against what a message can have.
+        self.row_bytes + self.text_bytes + layout::RECORD_BYTES as u32
+    }
 }
 
 /// The parent's end.
@@ -88,6 +113,8 @@ pub struct ParentEnd {
     text_released: u32,
     /// A streamed record that is arriving: its header, and row and text so far.
     stream: Option<(Record, Vec<u8>)>,
+    messages: Window,
+    progress: ProgressCells,
 }
 
 impl ParentEnd {
@@ -102,6 +129,8 @@ impl ParentEnd {
             row_released: 0,
             text_released: 0,
             stream: None,
+            messages: Window::default(),
+            progress: ProgressCells::default(),
         })
     }
 
@@ -109,6 +138,14 @@ impl ParentEnd {
     #[must_use]
     pub fn inherited(&self) -> (&Segment, &Doorbell, &Doorbell) {
         (&self.segment, &self.worker_bell, &self.bell)
+    }
+
+    /// Wakes the worker, if it waits for room of any kind.
+    fn wake_waiter(&self) {
+        let wants = self.segment.word(layout::WORKER_WANTS_ROOM);
+        if sleep::must_ring(wants) {
+            crate::worker::wake_waiter(wants);
+        }
     }
 
     fn write(&self, bytes: &[u8]) -> Result<usize, Corrupt> {
@@ -137,7 +174,7 @@ impl ParentEnd {
         };
         if streamed {
             let whole = u64::from(record.row_bytes) + u64::from(record.text_bytes);
-            let can_be = record.kind != RecordKind::Padding && whole <= layout::MAX_RECORD_BYTES;
+            let can_be = record.kind != RecordKind::Padding && whole <= record.kind.most_bytes();
             return if can_be { Ok(record) } else { Err(Corrupt) };
         }
         // The row: whole, and not around the end.
@@ -261,10 +298,7 @@ impl Link for ParentEnd {
         (self.row_released, self.text_released) = (self.row_head, self.text_head);
         self.segment.word(layout::ROW_HEAD).store(self.row_head, Ordering::Release);
         self.segment.word(layout::TEXT_HEAD).store(self.text_head, Ordering::Release);
-        let wants = self.segment.word(layout::WORKER_WANTS_ROOM);
-        if sleep::must_ring(wants) {
-            crate::worker::wake_waiter(wants);
-        }
+        self.wake_waiter();
     }
 
     fn sleep(&mut self) -> bool {
@@ -289,6 +323,26 @@ impl Link for ParentEnd {
         claim::take_back(self.segment.claim_cell(cell.into()), items, most)
     }
 
+    fn listen(&mut self, to: u32) {
+        // What was said before is nothing new.
+        self.progress.read(&self.segment, &mut |_| ());
+        self.segment.word(layout::LISTENING).store(to, Ordering::SeqCst);
+    }
+
+    fn note_message(&mut self, record: &Record) -> bool {
+        self.messages.note(record.message_bytes())
+    }
+
+    fn messages_taken(&mut self, bytes: u32) {
+        let head = self.messages.take(bytes);
+        self.segment.word(layout::MESSAGE_HEAD).store(head, Ordering::Release);
+        self.wake_waiter();
+    }
+
+    fn progress(&mut self, changed: &mut dyn FnMut(Progress)) {
+        self.progress.read(&self.segment, changed);
+    }
+
     fn allow_spinning(&self, micros: u32) {
         let word = self.segment.word(layout::SPIN_MICROS);
         if word.load(Ordering::Relaxed) != micros {
@@ -296,6 +350,9 @@ impl Link for ParentEnd {
         }
     }
 }
+
+/// Indexes have 53 bits.
+pub(crate) const INDEX_HIGH: u32 = (1 << 21) - 1;
 
 fn padded(bytes: u32) -> u32 {
     bytes.next_multiple_of(layout::RECORD_ALIGN as u32)
@@ -452,7 +509,7 @@ mod tests {
 
     fn header() -> impl Strategy<Value = Header> {
         let length = prop_oneof![0..64u32, 0..8192u32, any::<u32>(), (0..64u32).prop_map(|less| u32::MAX - less)];
-        let kind = prop_oneof![0..8u8, (0..8u8).prop_map(|kind| kind | layout::STREAMED), any::<u8>()];
+        let kind = prop_oneof![0..9u8, (0..9u8).prop_map(|kind| kind | layout::STREAMED), any::<u8>()];
         (length.clone(), length, any::<u32>(), 0..8192u32, any::<bool>(), kind).prop_map(
             |(row, text, far, near, is_near, kind)| Header {
                 row,

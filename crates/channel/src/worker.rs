@@ -34,6 +34,7 @@ pub struct Streamed<'a> {
     pub cell: u8,
     pub status: u8,
     pub item: u32,
+    pub number: u32,
     pub row: &'a [u8],
     pub text: &'a [u8],
 }
@@ -95,11 +96,21 @@ impl WorkerEnd {
     /// Blocks until the parent has read on in the row or text ring from where it was at the call.
     pub fn wait_for_room(&self, row_head: u32, text_head: u32) {
         let (row, text) = (self.segment.word(layout::ROW_HEAD), self.segment.word(layout::TEXT_HEAD));
+        self.wait_until(|| row.load(Ordering::SeqCst) != row_head || text.load(Ordering::SeqCst) != text_head);
+    }
+
+    /// Blocks until the parent has handed over messages beyond those that it had at the call.
+    pub fn wait_for_messages(&self, message_head: u32) {
+        let head = self.segment.word(layout::MESSAGE_HEAD);
+        self.wait_until(|| head.load(Ordering::SeqCst) != message_head);
+    }
+
+    fn wait_until(&self, has_room: impl Fn() -> bool) {
         let wants = self.segment.word(layout::WORKER_WANTS_ROOM);
         loop {
             sleep::announce(wants);
             self.ring();
-            if row.load(Ordering::SeqCst) != row_head || text.load(Ordering::SeqCst) != text_head {
+            if has_room() {
                 sleep::withdraw(wants);
                 return;
             }
@@ -128,6 +139,7 @@ impl WorkerEnd {
         header[13] = record.cell;
         header[14] = record.status;
         header[16..20].copy_from_slice(&record.item.to_le_bytes());
+        header[20..24].copy_from_slice(&record.number.to_le_bytes());
         // The parent takes a header only whole.
         let used = tail.load(Ordering::Relaxed).wrapping_sub(head.load(Ordering::SeqCst));
         let mut room = row_area.capacity().checked_sub(used).ok_or(Corrupt)? as usize;

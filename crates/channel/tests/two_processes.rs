@@ -355,7 +355,9 @@ impl Worker {
     /// `#copy`
     fn publish(&mut self, kind: RecordKind, cell: u8, item: u32, row: &[u8], text: &[u8]) {
         if is_streamed(row, text) {
-            self.end.stream(Streamed { kind, cell, status: 0, item, row, text }).expect("the parent is honest");
+            self.end
+                .stream(Streamed { kind, cell, status: 0, item, number: 0, row, text })
+                .expect("the parent is honest");
             self.row_tail = self.word(layout::ROW_TAIL);
             self.row_head = self.word(layout::ROW_HEAD);
             return;
