@@ -5,6 +5,7 @@
 // preserveOrder its entry is that of its index, otherwise that of its turn to finish.
 // `#outstanding` counts from pull to leaving and never exceeds the window, so the ring holds at most a window.
 
+import { heedAbort, ignoreAbort } from './abort-listeners.js'
 import { runIn } from './async-context.js'
 import { FILTER, FLATTEN } from './chunk-flags.js'
 import { collected, notIterable } from './collected.js'
@@ -111,7 +112,7 @@ class EventLoopRun {
     if (settings.key !== undefined) this.#keys = new ItemKeys(settings.key, () => this.#goOn())
     this.#ring = new ResultRing(this.#window)
     if (settings.signal?.aborted) this.#onAbort()
-    else settings.signal?.addEventListener('abort', this.#onAbort)
+    else if (settings.signal !== undefined) heedAbort(settings.signal, this.#onAbort)
   }
 
   /** @returns {Promise<IteratorResult<any, undefined>>} */
@@ -586,7 +587,7 @@ class EventLoopRun {
     this.#tries?.unref()
     this.#ring.clear()
     for (const inner of this.#inner) inner.close()
-    this.#settings.signal?.removeEventListener('abort', this.#onAbort)
+    if (this.#settings.signal !== undefined) ignoreAbort(this.#settings.signal, this.#onAbort)
     this.#errors = new ItemErrors()
     this.#checkFinished()
   }

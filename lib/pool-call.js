@@ -1,6 +1,7 @@
 // One call on a pool: pulls the source on credit, encodes items into chunks, and serves results from a local buffer.
 // The engine (Rust) decides everything that concerns more than one item: order, window, who runs what.
 
+import { heedAbort, ignoreAbort } from './abort-listeners.js'
 import { runIn } from './async-context.js'
 import { ERROR, SKIPPED, VALUE } from './batch-reader.js'
 import { FILTER, FLATTEN, TIMED } from './chunk-flags.js'
@@ -101,7 +102,7 @@ export class PoolCall {
     )
     core.add(this)
     if (signal?.aborted) this.#onAbort()
-    else signal?.addEventListener('abort', this.#onAbort)
+    else if (signal !== undefined) heedAbort(signal, this.#onAbort)
     this.#tell()
   }
 
@@ -514,7 +515,7 @@ export class PoolCall {
 
   /** Let go of everything that was held for the consumer. */
   #release() {
-    this.#settings.signal?.removeEventListener('abort', this.#onAbort)
+    if (this.#settings.signal !== undefined) ignoreAbort(this.#settings.signal, this.#onAbort)
     this.#writer.discard()
     this.#results.clear()
     this.#promised.clear()

@@ -2,6 +2,7 @@
 // a writable side as well.
 
 import { Readable } from 'node:stream'
+import { heedAbort, ignoreAbort } from './abort-listeners.js'
 import { FalsyValueError, invalidArgType } from './errors.js'
 
 /** @typedef {() => import('./outcome.js').Run<any> | undefined} Started begin, if that has not happened; undefined: it was left before */
@@ -78,7 +79,7 @@ export class PushedResults {
   heedSignal() {
     // If it is already: later, because a pipeline refuses to be made of what was destroyed before.
     if (this.#signal?.aborted) process.nextTick(this.#onAbort)
-    else this.#signal?.addEventListener('abort', this.#onAbort)
+    else this.#heed()
   }
 
   /** The stream asks for more: it does not ask again before it has got some. */
@@ -101,7 +102,7 @@ export class PushedResults {
    */
   leave(error, callback) {
     this.#over = true
-    this.#signal?.removeEventListener('abort', this.#onAbort)
+    this.#ignore()
     const leave = this.#leave
     leave().then(
       () => callback(error),
@@ -138,7 +139,7 @@ export class PushedResults {
 
   #start() {
     // From here on the call hears of an abort first and tells it: it cuts off what runs, where leaving lets that end.
-    this.#signal?.removeEventListener('abort', this.#onAbort)
+    this.#ignore()
     const started = this.#started
     try {
       this.#run = started()
@@ -177,13 +178,21 @@ export class PushedResults {
     if (this.#over) return
     // A call tells one stop only: after that of an item it may yet be aborted.
     if (this.#signal?.aborted) return this.#onAbort()
-    this.#signal?.addEventListener('abort', this.#onAbort)
+    this.#heed()
     // Nobody may be reading. Ask for one more, then: what was aborted answers at once, what has failed in its turn.
     // Later, because a reader that is woken here would run in the middle of the call.
     queueMicrotask(() => {
       this.#wanted = true
       this.#push()
     })
+  }
+
+  #heed() {
+    if (this.#signal !== undefined) heedAbort(this.#signal, this.#onAbort)
+  }
+
+  #ignore() {
+    if (this.#signal !== undefined) ignoreAbort(this.#signal, this.#onAbort)
   }
 
   #onAbort = () => {
