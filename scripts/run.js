@@ -3,7 +3,7 @@
 // too old still gets as far as the message (the oldest ignore "type": "module" and read it as CommonJS).
 
 const OLDEST = [20, 19]
-const COMMANDS = ['setup', 'start', 'test', 'bench']
+const COMMANDS = ['setup', 'start', 'test', 'bench', 'chaos']
 
 const version = process.versions.node.split('.').map(Number)
 const command = process.argv[2]
