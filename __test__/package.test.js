@@ -127,6 +127,11 @@ describe('installed, every subpath is found', () => {
       required: '{ default: pMap, pMapSkip }',
       code: `pMap(['hello', 'you'], async (word, index) => (index > 0 ? pMapSkip : word.toUpperCase())).then(([word]) => console.log(word))\n`,
     },
+    async: {
+      names: 'async, { map }',
+      required: '{ default: async, map }',
+      code: `if (async.map !== map) throw new Error('another map')\nmap(['hello'], async (word) => word.toUpperCase()).then(([word]) => console.log(word))\n`,
+    },
   }
 
   test('there is one for each', () => {
