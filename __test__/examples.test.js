@@ -13,9 +13,12 @@ const folder = join(root, 'examples')
 /** What each prints, from the first line to the last. */
 const EXAMPLES = {
   'abort.js': /^20 results, then: that is enough\nnothing of it runs any more\n$/,
+  'async.js':
+    /^(12 in all\napple 3, pear 4, plum 5|apple 3, pear 4, plum 5\n12 in all)\n\[ 1000003, 1000033 \]\n(true|false)\n(true|false)\n(true|false)\n$/,
   'cpu-map.js':
     /^1229 primes below 10000\n9592 primes below 100000\n17984 primes below 200000\n5133 primes below 50000\n2262 primes below 20000\n$/,
   'fetch-many.js': /^45 of 50 users, from user 1 to user 49\n$/,
+  'p-map.js': /^45 users, the last is user 49\nUSER 0\nUSER 1\nUSER 2\n$/,
   'pages-in-batches.js': /^(wrote 50 records\n){4}wrote 30 records\n230 records in all\n$/,
   'settled.js':
     /^line 1: 1\nline 2: 2\nline 3: SyntaxError\nline 4: 4\nline 5: WorkerCrashError\nline 6: 6\n$/,
