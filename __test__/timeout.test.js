@@ -1,9 +1,11 @@
 // Time-outs in worker processes: what does not come back is cut off, whoever is busy, and nothing else is lost.
 
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { Worker } from 'node:worker_threads'
 import { failureOf, parallelMap, TaskTimeoutError } from '../index.js'
 import { children, folderWith, isAlive, LIMIT, linesOf, openPool, rejection, until } from './processes.js'
 
@@ -127,26 +129,62 @@ describe('a time-out', () => {
   )
 })
 
-test('a blocked event loop keeps nobody from cutting off an endless loop', LIMIT, async (t) => {
-  const pool = openPool(t, undefined, { size: 2, gracePeriod: 100 })
-  await pool.ready()
-  const pids = children()
-  const note = join(folderWith(t), 'runs')
-  const items = [{ act: 'spin', note }, ...Array.from({ length: 100 }, (_, i) => value(i))]
-  const outcomes = parallelMap(items, pool, { timeout: 300, settled: true }).toArray()
-  await until(() => linesOf(note).length > 0)
-  let died = 0
-  for (const end = Date.now() + 3000; Date.now() < end; ) {
-    if (died === 0 && pids.some((pid) => !isAlive(pid))) died = Date.now()
+describe('a blocked event loop keeps nobody from cutting off what takes too long', () => {
+  const BLOCKS = {
+    'by a loop': (ms) => {
+      for (const end = performance.now() + ms; performance.now() < end; );
+    },
+    'by Atomics.wait()': (ms) => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms),
   }
-  assert.notEqual(died, 0, 'it was killed while we were blocked')
-  const [endless, ...rest] = await outcomes
-  assert.ok(endless.reason instanceof TaskTimeoutError)
-  assert.deepEqual(
-    rest.map((outcome) => outcome.value),
-    items.slice(1).map((item) => item.value),
-  )
+  for (const [name, block] of Object.entries(BLOCKS)) {
+    test(`${name}: workers end meanwhile, and nothing is lost`, LIMIT, async (t) => {
+      const pool = openPool(t, undefined, { size: 3, gracePeriod: 100 })
+      await pool.ready()
+      const watched = watchEnds(t, children())
+      const note = join(folderWith(t), 'runs')
+      const hanging = [{ act: 'spin' }, { act: 'never' }, { act: 'kill', signal: 'SIGSTOP' }]
+      const items = [
+        ...hanging.map((item) => ({ ...item, note })),
+        ...Array.from({ length: 100 }, (_, i) => value(i)),
+      ]
+      const outcomes = parallelMap(items, pool, { timeout: 1000, settled: true, chunkSize: 1 }).toArray()
+      await until(() => linesOf(note).length === hanging.length)
+      await watched.begun
+      const began = Date.now()
+      block(5000)
+      const ended = Date.now()
+      // Of another thread, which has seen when they ended.
+      for (const at of watched.ends())
+        assert.ok(began < at && at < ended, `${at} is not in ${began}..${ended}`)
+      const settled = await outcomes
+      for (const { reason } of settled.slice(0, 3)) assert.ok(reason instanceof TaskTimeoutError)
+      assert.deepEqual(
+        settled.slice(3).map((outcome) => outcome.value),
+        items.slice(3).map((item) => item.value),
+      )
+    })
+  }
 })
+
+/** Have another thread note when processes end. */
+function watchEnds(t, pids) {
+  const ends = new Float64Array(new SharedArrayBuffer(8 * pids.length))
+  const thread = new Worker(
+    `const { parentPort, workerData } = require('node:worker_threads')
+     const { pids, ends, from } = workerData
+     const look = async () => {
+       const { isAlive } = await import(from)
+       parentPort.postMessage('begun')
+       setInterval(() => {
+         for (const [at, pid] of pids.entries()) if (ends[at] === 0 && !isAlive(pid)) ends[at] = Date.now()
+       }, 10)
+     }
+     look()`,
+    { eval: true, workerData: { pids, ends, from: new URL('./processes.js', import.meta.url).href } },
+  )
+  t.after(() => thread.terminate())
+  return { begun: once(thread, 'message'), ends: () => [...ends] }
+}
 
 describe('on this event loop', () => {
   test('the item fails at its time, and keeps its slot until it has ended', LIMIT, async () => {

@@ -12,7 +12,7 @@ const ROUNDS = ({ inside, after, rounds = 20 }) => `
   import { setTimeout as sleep } from 'node:timers/promises'
   import { Worker } from 'node:worker_threads'
   ${ROUNDS_FROM}
-  const code = ${JSON.stringify(`import('millrace').then(async ({ native, parallelMap, workerPool }) => {
+  const code = ${JSON.stringify(`import('millrace').then(async ({ native, parallelMap, throughWorkers, workerPool }) => {
     const { parentPort } = await import('node:worker_threads')
     ${inside}
   })`)}
@@ -82,6 +82,51 @@ const INSIDE = {
       const source = function* () { for (;;) yield Buffer.alloc(1 << 16) }
       let seen = 0
       for await (const _ of parallelMap(source(), native.sha256())) if (++seen === 100) parentPort.postMessage(seen)`,
+    after: 'await sleep(number * 3)',
+  },
+  'while items crash, are cut off and tried again': {
+    inside: `
+      const pool = workerPool(new URL(process.env.ACTS), { size: 2, concurrencyPerWorker: 2, gracePeriod: 20, stderr: 'ignore' })
+      const acts = [{ act: 'throw', message: 'again' }, { act: 'exit', code: 1 }, { act: 'spin' }, { act: 'value', value: 1 }]
+      const source = function* () { for (let at = 0; ; at++) yield at % 20 === 0 ? acts[(at / 20) % 4] : acts[3] }
+      const options = { retries: 3, crashRetries: 2, timeout: 50, backoff: { initial: 20 }, settled: true, preserveOrder: false }
+      let seen = 0
+      for await (const _ of parallelMap(source(), pool, options)) if (++seen === 60) parentPort.postMessage(seen)`,
+    after: 'await sleep(number * 6)',
+  },
+  'while an abort cuts off what runs': {
+    inside: `
+      const pool = workerPool(new URL(process.env.ACTS), { size: 2, gracePeriod: 40 })
+      await pool.ready()
+      const control = new AbortController()
+      const runs = [1, 2, 3].map(() => pool.run({ act: 'spin' }, { signal: control.signal }).catch(() => {}))
+      setTimeout(() => { control.abort(); parentPort.postMessage(0) }, 30)
+      await Promise.all(runs)`,
+    after: 'await sleep(number * 3)',
+  },
+  'while it holds its own event loop': {
+    inside: `
+      const pool = workerPool(new URL(process.env.ACTS), { size: 2 })
+      const source = function* () { for (let value = 0; ; value++) yield { act: 'value', value } }
+      let seen = 0
+      for await (const _ of parallelMap(source(), pool)) {
+        if (++seen < 500) continue
+        parentPort.postMessage(seen)
+        for (;;);
+      }`,
+    after: 'await sleep(number * 3)',
+  },
+  'in a pipeline of streams, with listeners': {
+    inside: `
+      const { Readable } = await import('node:stream')
+      const { pipeline } = await import('node:stream/promises')
+      const pool = workerPool(new URL(process.env.ACTS), { size: 2, stdout: 'pipe', stderr: 'pipe' })
+      for (const event of ['stdout', 'stderr', 'workerStart', 'workerExit']) pool.on(event, () => {})
+      const source = function* () { for (let value = 0; ; value++) yield { act: 'value', value } }
+      let seen = 0
+      await pipeline(Readable.from(source()), throughWorkers(pool), async (stream) => {
+        for await (const _ of stream) if (++seen === 200) parentPort.postMessage(seen)
+      })`,
     after: 'await sleep(number * 3)',
   },
   'in a large result': {
