@@ -1168,6 +1168,8 @@ export const native: {
   xxh3: DigestMaker
   /** The CRC-32 of each item (that of zlib; most significant byte first), as {@link native.sha256} does it. Not for security. */
   crc32: DigestMaker
+  /** Operations on numbers in typed arrays. */
+  array: ArrayOperations
   /**
    * Join operations to one: each takes what the one before gives. One crossing in and one out; nothing between them
    * reaches JavaScript.
@@ -1207,6 +1209,149 @@ export interface DigestMaker {
   (options?: { encoding?: 'hex' | 'base64' | undefined }): NativeOperation<Bytes, string>
   (options: { encoding: 'buffer' }): NativeOperation<Bytes, Buffer>
   (options?: { encoding?: 'hex' | 'base64' | 'buffer' | undefined }): NativeOperation<Bytes, string | Buffer>
+}
+
+/** What an {@link ArrayOperations} takes: numbers, or bigints. A Buffer is a Uint8Array. */
+export type NumberArray =
+  | Int8Array
+  | Uint8Array
+  | Uint8ClampedArray
+  | Int16Array
+  | Uint16Array
+  | Int32Array
+  | Uint32Array
+  | Float32Array
+  | Float64Array
+export type BigIntArray = BigInt64Array | BigUint64Array
+
+/**
+ * Operations on the numbers of a typed array, each on all Rust threads, also for one array: `await native.array.sort()
+ * .run(array)`. The array itself is never changed. Results do not depend on the number of threads.
+ *
+ * NaN is the last of all in an order, and where a result depends on one, it is NaN. An item that is no typed array of
+ * numbers is a `TypeError` (ERR_INVALID_ARG_TYPE) of that item. Of bigints, sums are bigints, and what has a fraction is a
+ * number. TypeScript is told of other arrays by `sort<Int32Array>()`.
+ */
+export interface ArrayOperations {
+  /**
+   * Sort, into a new array of the same type, as `TypedArray.prototype.sort` does it: ascending, -0 before 0, NaN last.
+   * Source: radix sort of keys that order as the numbers do (M. Herf, "Radix Tricks", 2001).
+   * @example
+   * ```js
+   * import { native } from 'millrace'
+   *
+   * console.log(await native.array.sort().run(Float64Array.of(3, NaN, -1))) // Float64Array(3) [ -1, 3, NaN ]
+   * ```
+   */
+  sort<Elements extends NumberArray | BigIntArray = Float64Array>(): NativeOperation<Elements, Elements>
+  /**
+   * Where the elements of the sorted array are, from 0. Equal ones stay in their order; so do several NaN.
+   * @example
+   * ```js
+   * import { native } from 'millrace'
+   *
+   * console.log(native.array.argsort().runSync(Int32Array.of(30, 10, 20))) // Uint32Array(3) [ 1, 2, 0 ]
+   * ```
+   */
+  argsort(): NativeOperation<NumberArray | BigIntArray, Uint32Array>
+  /**
+   * Add up; nothing is 0. Floating point is compensated: nearly always the sum as if rounded once (A. Neumaier, 1974); it
+   * is infinite where it passes the largest number on the way. Integers are exact, and rounded once where the sum is a
+   * number above 2^53.
+   */
+  sum<Elements extends NumberArray | BigIntArray = NumberArray>(): NativeOperation<Elements, ElementOf<Elements>>
+  /** The sum, as {@link ArrayOperations.sum} has it, by how many there are; NaN for none. */
+  mean(): NativeOperation<NumberArray | BigIntArray, number>
+  /**
+   * The variance: of all (`ddof: 0`), or estimated from a sample (`ddof: 1`). NaN for no more than `ddof` elements.
+   * Source: two passes, corrected (T. Chan, G. Golub, R. LeVeque, 1983).
+   * @param options `ddof`: what is taken from the number of elements; an integer from 0, which is the default.
+   * @throws {TypeError} ERR_INVALID_ARG_TYPE: `ddof` is no number.
+   * @throws {RangeError} ERR_OUT_OF_RANGE: `ddof` is no integer from 0 to 4,294,967,295.
+   */
+  variance(options?: { ddof?: number | undefined }): NativeOperation<NumberArray | BigIntArray, number>
+  /**
+   * The least and the greatest, as `Math.min` and `Math.max`: NaN where there is one, and -0 is less than 0. Both are
+   * undefined for an empty array.
+   */
+  minmax<Elements extends NumberArray | BigIntArray = NumberArray>(): NativeOperation<Elements, Limits<ElementOf<Elements>>>
+  /**
+   * Count how many elements are in each of so many parts of a range, all as wide. A part has its lower limit, the last one
+   * its upper limit, too. What is NaN or not in the range counts as `outside`. Bigints count by the nearest number.
+   * @param options `bins`: how many, from 1 to 1,048,576, 10 by default. `min`, `max`: the range, finite numbers; by
+   *   default the least and the greatest finite element. Where all are the same, it is as wide as 1.
+   * @throws {TypeError} ERR_INVALID_ARG_TYPE: an option of the wrong type.
+   * @throws {RangeError} ERR_OUT_OF_RANGE: an option out of its range, or `max` that is not above `min`.
+   * @example
+   * ```js
+   * import { native } from 'millrace'
+   *
+   * const { counts, edges } = native.array.histogram({ bins: 2 }).runSync(Float64Array.of(0, 1, 2, 3, 4))
+   * console.log(counts, edges) // Uint32Array(2) [ 2, 3 ] Float64Array(3) [ 0, 2, 4 ]
+   * ```
+   */
+  histogram(options?: {
+    bins?: number | undefined
+    min?: number | undefined
+    max?: number | undefined
+  }): NativeOperation<NumberArray | BigIntArray, Histogram>
+  /**
+   * Quantiles, one for each probability, in proportion between the two elements next to it. All are NaN for an empty array,
+   * and where there is a NaN. Source: definition 7 of R. Hyndman and Y. Fan, 1996, as NumPy and R have it by default.
+   * @param probabilities from 0 to 1, in any order.
+   * @throws {TypeError} ERR_INVALID_ARG_TYPE: no array of numbers.
+   * @throws {RangeError} ERR_OUT_OF_RANGE: one is not from 0 to 1.
+   * @example
+   * ```js
+   * import { native } from 'millrace'
+   *
+   * console.log(native.array.quantiles([0, 0.5, 1]).runSync(Uint8Array.of(4, 1, 2))) // Float64Array(3) [ 1, 2, 4 ]
+   * ```
+   */
+  quantiles(probabilities: readonly number[]): NativeOperation<NumberArray | BigIntArray, Float64Array>
+  /**
+   * The dot product of the two arrays of an item, which have the same type and length (a `RangeError` or `TypeError` of
+   * the item, if not). Floating point as if computed with twice the precision (T. Ogita, S. Rump, S. Oishi, 2005),
+   * integers exact; of bigints, what does not fit into 128 bits is a `RangeError` (ERR_OUT_OF_RANGE) of the item.
+   * @example
+   * ```js
+   * import { native } from 'millrace'
+   *
+   * console.log(native.array.dot().runSync([Float32Array.of(1, 2), Float32Array.of(3, 4)])) // 11
+   * ```
+   */
+  dot<Elements extends NumberArray | BigIntArray = NumberArray>(): NativeOperation<
+    readonly [Elements, Elements],
+    ElementOf<Elements>
+  >
+  /**
+   * The sum of each element and all before it: a Float32Array or Float64Array gives its own type, compensated as in
+   * {@link ArrayOperations.sum}; other numbers give a Float64Array, exact up to 2^53; bigints their own type, and a sum that
+   * does not fit is a `RangeError` (ERR_OUT_OF_RANGE) of the item.
+   */
+  cumsum<Elements extends NumberArray | BigIntArray = Float64Array>(): NativeOperation<
+    Elements,
+    Elements extends Float32Array | BigIntArray ? Elements : Float64Array
+  >
+}
+
+/** What an array consists of. */
+export type ElementOf<Elements extends NumberArray | BigIntArray> = Elements extends BigIntArray ? bigint : number
+
+/** The least and the greatest element; undefined if there is none. */
+export interface Limits<Element> {
+  min: Element | undefined
+  max: Element | undefined
+}
+
+/** How many elements are where. */
+export interface Histogram {
+  /** Elements of each part. */
+  counts: Uint32Array
+  /** Limits of the parts: one more than there are. */
+  edges: Float64Array
+  /** Elements that are not in the range, or NaN. */
+  outside: number
 }
 
 /** An operation on Rust threads. Only {@link native} makes them. It holds nothing that would have to be closed. */

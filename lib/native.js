@@ -1,5 +1,6 @@
 // Native operations: mappers that run on Rust threads and never touch JavaScript.
 
+import { array } from './native/array.js'
 import { digestOf } from './native/digest.js'
 import { pipe } from './native/operation.js'
 
@@ -11,5 +12,6 @@ export const native = Object.freeze({
   blake3: digestOf('blake3'),
   xxh3: digestOf('xxh3'),
   crc32: digestOf('crc32'),
+  array,
   pipe,
 })

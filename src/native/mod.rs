@@ -1,6 +1,7 @@
 //! Operations that run on Rust threads. Plain Rust, nothing of Node: an [`Operation`] is a pipe of steps, each of which
 //! makes a [`Value`] of a [`Value`]. JavaScript says in JSON which steps ([`spec`]), and has checked that they fit.
 
+mod array;
 mod digest;
 mod failure;
 mod spec;
