@@ -45,22 +45,17 @@ macro_rules! floats {
             type Sum = Neumaier;
 
             fn key(self) -> $bits {
-                const SIGN: $bits = 1 << ($bits::BITS - 1);
+                // Without a branch: signs come in no order. A negative number has all its bits turned around.
                 let bits = self.to_bits();
-                match bits {
-                    _ if self.is_nan() => $bits::MAX,
-                    bits if bits & SIGN != 0 => !bits,
-                    bits => bits | SIGN,
-                }
+                let negative = (bits >> ($bits::BITS - 1)).wrapping_neg();
+                let key = bits ^ (negative | 1 << ($bits::BITS - 1));
+                if self.is_nan() { $bits::MAX } else { key }
             }
 
             fn of_key(key: $bits) -> Self {
-                const SIGN: $bits = 1 << ($bits::BITS - 1);
-                match key {
-                    $bits::MAX => $float::NAN,
-                    key if key & SIGN != 0 => $float::from_bits(key & !SIGN),
-                    key => $float::from_bits(!key),
-                }
+                let negative = (key >> ($bits::BITS - 1)).wrapping_sub(1);
+                let number = $float::from_bits(key ^ (negative | 1 << ($bits::BITS - 1)));
+                if key == $bits::MAX { $float::NAN } else { number }
             }
 
             fn to_f64(self) -> f64 {
