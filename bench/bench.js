@@ -65,7 +65,9 @@ function measureRow(row, rounds) {
   }
   const ours = median(samples.ours.map(({ value }) => value))
   const peer = median(samples.peer.map(({ value }) => value))
-  const verdict = judge(row, ours, peer)
+  const delays = samples.ours.flatMap(({ delay }) => (delay === undefined ? [] : [delay.p99]))
+  const delay = delays.length > 0 ? median(delays) : undefined
+  const verdict = judge(row, ours, peer, delay)
   // Memory is not a matter of time, so a profile would not say why.
   const profile = verdict.ok || row.growth ? undefined : profileOf(row, settings)
   return { ...row, samples, ...verdict, profile }
@@ -82,10 +84,11 @@ function measureSide({ name, growth }, side, settings) {
   return { value: many - few, few, many }
 }
 
-function judge({ atLeast, atMost, atMostMore }, ours, peer) {
+function judge({ atLeast, atMost, atMostMore, delayAtMost }, ours, peer, delay) {
   if (atMostMore !== undefined) return { ours, peer, more: ours - peer, ok: ours - peer <= atMostMore }
   const ratio = ours / peer
-  return { ours, peer, ratio, ok: atLeast !== undefined ? ratio >= atLeast : ratio <= atMost }
+  const isFast = atLeast !== undefined ? ratio >= atLeast : ratio <= atMost
+  return { ours, peer, ratio, delay, ok: isFast && (delayAtMost === undefined || delay <= delayAtMost) }
 }
 
 function partCosts() {

@@ -3,7 +3,7 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { setTimeout as sleep } from 'node:timers/promises'
 
-/** `ms` until `work` has settled; `delay`: of a timer of one millisecond meanwhile, in milliseconds over that. */
+/** `ms` until `work` has settled; `delay`: after how many milliseconds a timer of one millisecond came meanwhile. */
 export async function withDelay(work) {
   const monitor = monitorEventLoopDelay({ resolution: 1 })
   monitor.enable()

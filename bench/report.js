@@ -26,7 +26,8 @@ export function asMarkdown({ date, machine, versions, rounds, rows, costs }) {
 
 Written by \`npm run bench\` on ${date.slice(0, 10)}: ${where}; ${what.join(', ')}.
 Medians of ${rounds} rounds, the sides taking turns, each measurement in a process of its own (in brackets the lowest
-and the highest). Pools are warm, except in the last row. The code is in [bench/cases](../bench/cases).
+and the highest). Where a p99 is given, it is the delay of a timer on the event loop meanwhile. Pools are warm, except in
+the last row. The code is in [bench/cases](../bench/cases).
 
 ${table([head, ...lines])}
 ${rows
@@ -82,15 +83,15 @@ function spread(samples) {
   return values.length > 1 ? ` (${round(Math.min(...values))}–${round(Math.max(...values))})` : ''
 }
 
-function outcome({ ratio, more, measures }) {
-  return more !== undefined
-    ? `${more < 0 ? '−' : '+ '}${round(Math.abs(more))} ${measures}`
-    : `${ratio.toFixed(2)}×`
+function outcome({ ratio, more, measures, delay }) {
+  if (more !== undefined) return `${more < 0 ? '−' : '+ '}${round(Math.abs(more))} ${measures}`
+  return `${ratio.toFixed(2)}×${delay === undefined ? '' : `, p99 ${round(delay)} ms`}`
 }
 
-function goal({ atLeast, atMost, atMostMore, measures }) {
+function goal({ atLeast, atMost, atMostMore, delayAtMost, measures }) {
   if (atMostMore !== undefined) return `≤ + ${atMostMore} ${measures}`
-  return atLeast !== undefined ? `≥ ${atLeast}×` : `≤ ${atMost}×`
+  const delay = delayAtMost === undefined ? '' : `, p99 ≤ ${delayAtMost} ms`
+  return `${atLeast !== undefined ? `≥ ${atLeast}×` : `≤ ${atMost}×`}${delay}`
 }
 
 function verdict(row) {

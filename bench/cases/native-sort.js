@@ -9,7 +9,7 @@ export const sides = {
     await sort.run(doubles(WARM))
     const item = doubles(ITEMS)
     const { ms, delay } = await withDelay(() => sort.run(item).then(isSorted))
-    return { value: ms, delay }
+    return { value: ITEMS / (ms / 1000), delay }
   },
 
   async TypedArray() {
@@ -19,7 +19,7 @@ export const sides = {
     item.sort()
     const ms = performance.now() - began
     isSorted(item)
-    return { value: ms }
+    return { value: ITEMS / (ms / 1000) }
   },
 }
 
