@@ -1259,7 +1259,10 @@ export interface ArrayOperations {
    * is infinite where it passes the largest number on the way. Integers are exact, and rounded once where the sum is a
    * number above 2^53.
    */
-  sum<Elements extends NumberArray | BigIntArray = NumberArray>(): NativeOperation<Elements, ElementOf<Elements>>
+  sum<Elements extends NumberArray | BigIntArray = NumberArray>(): NativeOperation<
+    Elements,
+    ElementOf<Elements>
+  >
   /** The sum, as {@link ArrayOperations.sum} has it, by how many there are; NaN for none. */
   mean(): NativeOperation<NumberArray | BigIntArray, number>
   /**
@@ -1274,7 +1277,10 @@ export interface ArrayOperations {
    * The least and the greatest, as `Math.min` and `Math.max`: NaN where there is one, and -0 is less than 0. Both are
    * undefined for an empty array.
    */
-  minmax<Elements extends NumberArray | BigIntArray = NumberArray>(): NativeOperation<Elements, Limits<ElementOf<Elements>>>
+  minmax<Elements extends NumberArray | BigIntArray = NumberArray>(): NativeOperation<
+    Elements,
+    Limits<ElementOf<Elements>>
+  >
   /**
    * Count how many elements are in each of so many parts of a range, all as wide. A part has its lower limit, the last one
    * its upper limit, too. What is NaN or not in the range counts as `outside`. Bigints count by the nearest number.
@@ -1336,7 +1342,9 @@ export interface ArrayOperations {
 }
 
 /** What an array consists of. */
-export type ElementOf<Elements extends NumberArray | BigIntArray> = Elements extends BigIntArray ? bigint : number
+export type ElementOf<Elements extends NumberArray | BigIntArray> = Elements extends BigIntArray
+  ? bigint
+  : number
 
 /** The least and the greatest element; undefined if there is none. */
 export interface Limits<Element> {
