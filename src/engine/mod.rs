@@ -193,7 +193,7 @@ impl Engine {
             // Not at every item: else a healthy worker would hide that all its new neighbours die at once.
             self.barren = 0;
         }
-        self.lane_freed |= self.config.lanes > 1 || self.calls.get(&chunk.call).is_some_and(Call::is_keyed);
+        self.lane_freed |= self.config.lanes > 1;
         if cut_off {
             self.end_cut_off(chunk, item);
             return Ok(Kept::Nothing);
@@ -399,6 +399,7 @@ impl Engine {
     fn settle(&mut self, chunk: ChunkId, item: u32, status: Status, bytes: u32, lost: Option<Action>) -> bool {
         let Some(call) = self.calls.get_mut(&chunk.call) else { return false };
         let wanted = call.finish_item(chunk, item, status, bytes);
+        self.lane_freed |= call.is_keyed();
         if wanted {
             self.actions.extend(lost);
         }

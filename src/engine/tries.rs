@@ -187,6 +187,7 @@ impl Engine {
     /// The worker has let go of a try that was cut off.
     pub(super) fn end_cut_off(&mut self, chunk: ChunkId, item: u32) {
         let Some(call) = self.calls.get_mut(&chunk.call) else { return };
+        self.lane_freed |= call.is_keyed();
         let spot = (chunk.sequence, item);
         if let Some(waiting) = call.tries.waiting.get_mut(&spot) {
             waiting.running = false;
