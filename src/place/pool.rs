@@ -361,12 +361,12 @@ impl Core {
         let mut chunk = self.store.chunk_mut(id);
         loop {
             if let Some(chunk) = &mut chunk {
-                let large = chunk.take_large(item);
-                if let Some((head, row, text)) = entry(chunk, item) {
-                    match large {
-                        Some(value) => self.batch.large_outcome(id.call, head, value),
-                        None => self.batch.outcome(id.call, head, row, text),
+                if let Some(value) = chunk.take_large(item) {
+                    if let Some((head, ..)) = entry(chunk, item) {
+                        self.batch.large_outcome(id.call, head, value);
                     }
+                } else if let Some((head, row, text)) = entry(chunk, item) {
+                    self.batch.outcome(id.call, head, row, text);
                 }
             }
             match self.engine.poll_action() {

@@ -92,7 +92,8 @@ impl Chunk {
 
     /// The value of an outcome that has no row.
     pub fn take_large(&mut self, item: u32) -> Option<Output> {
-        self.large.remove(&item)
+        // Nearly all chunks have none, and this is asked for every outcome.
+        if self.large.is_empty() { None } else { self.large.remove(&item) }
     }
 }
 
