@@ -54,6 +54,24 @@ export function parallelMap<Item, Result, AsSettled extends boolean = false>(
  */
 export function batch<Item>(source: Source<Item>, size: number | BatchOptions): ParallelMap<Awaited<Item>[]>
 
+/**
+ * Divide an array evenly: for workers, or fork scripts, that want a share each. The shares are arrays of neighbours in
+ * their order; one behind the other they are all items. Their sizes differ by at most one, the larger ones come first.
+ * None is empty: of fewer items than parts there are as many shares as items, of an empty array none.
+ *
+ * @param items an array, which stays as it is.
+ * @param parts how many shares, at most: a positive integer.
+ * @throws {TypeError} ERR_INVALID_ARG_TYPE: `items` is no array, or `parts` no number.
+ * @throws {RangeError} ERR_OUT_OF_RANGE: `parts`.
+ * @example
+ * ```js
+ * import { divide } from 'millrace'
+ *
+ * console.log(divide([1, 2, 3, 4, 5], 2)) // [ [ 1, 2, 3 ], [ 4, 5 ] ]
+ * ```
+ */
+export function divide<Item>(items: readonly Item[], parts: number): Item[][]
+
 /** Options of {@link batch}. At least one of `size` and `bytes` is needed. Unknown names are a `TypeError`. */
 export interface BatchOptions {
   /**
@@ -949,6 +967,53 @@ export interface WorkerPoolOptions {
    * @default none; V8's own limit for its heap applies in any case (`execArgv: ['--max-old-space-size=…']`)
    */
   maxMemory?: number | undefined
+  /**
+   * How the task file works. 'function': it exports the mapper. 'message': it is a script for `child_process.fork`, as it
+   * stands: each item is a message that its `process.on('message')` hears, and the next `process.send()` is the result.
+   * What it sends while no item runs is the pool's {@link WorkerPoolEvents.message message} event. For `flatMap()`
+   * each message that it sends is one result; the item ends with `lastMessage`. Without that, it ends when something was
+   * sent, what the listeners have returned (promises) has settled, and the event loop has turned once more.
+   *
+   * The script is loaded as a main file (`require.main`), and has `process.connected`, `channel`, `disconnect()` and the
+   * event 'disconnect' when the pool needs it no more. What a listener throws ends the process, and is the crash of its
+   * item. A script that never answers needs a `timeout`. One that has disconnected, or taken its listener away, may end
+   * in peace, at most a second while items wait; then they go to a new process. Handles (sockets) cannot be sent.
+   *
+   * One item runs at a time: `concurrencyPerWorker` is 1, a `RangeError` otherwise. `setupData` and `exportName` are
+   * `TypeError`s.
+   * @default what the file shows: it is a script if it exports no function and, once it is loaded, listens for messages.
+   *   Its items have travelled as they do for functions, then, and become JSON in the worker.
+   */
+  protocol?: 'function' | 'message' | undefined
+  /**
+   * How messages of a fork script travel. 'json': they become what JSON makes of them, as by default in `fork()`:
+   * undefined and functions are dropped, a Date is a string, a Map is {}. 'advanced': as items and results of functions.
+   * A `TypeError` with a task that is no fork script.
+   * @default 'json'
+   */
+  serialization?: 'json' | 'advanced' | undefined
+  /**
+   * The message by which a fork script says that an item is over: one that is equal to this, written as JSON. It is no
+   * result. The item then has any number of results for `flatMap()`, none too; for others the first message is the
+   * result, and an item without one is skipped. A value that JSON can carry; a `TypeError` with a task that is no fork
+   * script.
+   * @default none
+   * @example
+   * ```js
+   * import { writeFileSync } from 'node:fs'
+   * import { parallelMap, workerPool } from 'millrace'
+   *
+   * writeFileSync('./rows.cjs', `process.on('message', ({ rows }) => {
+   *   for (let row = 0; row < rows; row++) process.send({ row })
+   *   process.send('done')
+   * })`)
+   * const pool = workerPool('./rows.cjs', { protocol: 'message', lastMessage: 'done' })
+   * const shares = parallelMap([{ rows: 2 }, { rows: 0 }], (share) => share)
+   * console.log(await shares.flatMap(pool).toArray()) // [ { row: 0 }, { row: 1 } ]
+   * await pool.close()
+   * ```
+   */
+  lastMessage?: unknown
   /** Handed to the task file's `setup()`, copied as items are. A `TypeError` with a function, which has no `setup()`. */
   setupData?: unknown
   /**
@@ -1085,9 +1150,10 @@ export interface WorkerPoolEvents {
   /**
    * What a mapper has given to {@link Context.emit}, who ran it, and the index of its item. Those of one process come in
    * its order. Those of one try at an item come before what becomes of it, an error and the end of the process too:
-   * before its result is yielded, or its promise settles. What was said later comes before `workerExit`.
+   * before its result is yielded, or its promise settles. What was said later comes before `workerExit`. What a fork
+   * script sends while no item runs (`{ ready: true }` at its start, say) comes without an index.
    */
-  message: [value: any, from: { worker: number; index: number }]
+  message: [value: any, from: { worker: number; index: number | undefined }]
   /**
    * How far an item is that runs, as of {@link Context.progress}: the latest, looked at 20 times a second, and told once.
    * Of several items whose indexes differ by a multiple of 64, and which run in the same process at the same time, only

@@ -1,5 +1,6 @@
 // Everything that `import 'millrace'` gives. The contract is index.d.ts.
 
+export { divide } from './lib/divide.js'
 export {
   ConsumedError,
   CorruptDataError,

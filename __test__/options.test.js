@@ -243,6 +243,9 @@ describe('workerPool', () => {
       rlimits: { cpuSeconds: undefined, openFiles: undefined, coreSize: undefined },
       permission: undefined,
       maxMemory: undefined,
+      protocol: undefined,
+      serialization: 'json',
+      lastMessage: undefined,
       setupData: undefined,
       exportName: 'default',
       label: basename(path),
@@ -302,9 +305,36 @@ describe('workerPool', () => {
     assert.equal(settings.label, 'parser')
   })
 
+  test('fork scripts', () => {
+    const { protocol, serialization, lastMessage } = workerPoolSettings('task.js', {
+      protocol: 'message',
+      serialization: 'advanced',
+      lastMessage: { done: true },
+      concurrencyPerWorker: 1,
+    })
+    assert.deepEqual([protocol, serialization, lastMessage], ['message', 'advanced', { done: true }])
+    for (const wrong of [{ exportName: 'run' }, { setupData: 1 }])
+      assert.throws(() => workerPoolSettings('task.js', { protocol: 'message', ...wrong }), TYPE)
+    assert.throws(
+      () => workerPoolSettings('task.js', { protocol: 'message', concurrencyPerWorker: 2 }),
+      RANGE,
+    )
+    for (const wrong of [{ serialization: 'json' }, { lastMessage: 1 }]) {
+      assert.throws(() => workerPoolSettings('task.js', { protocol: 'function', ...wrong }), TYPE)
+      assert.throws(() => workerPoolSettings(() => {}, wrong), TYPE)
+    }
+    assert.throws(() => workerPoolSettings(() => {}, { protocol: 'message' }), TYPE)
+    const cyclic = {}
+    cyclic.self = cyclic
+    for (const lastMessage of [() => {}, Symbol('s'), 1n, cyclic])
+      assert.throws(() => workerPoolSettings('task.js', { lastMessage }), TYPE)
+  })
+
   test('wrong types and values', () => {
     const wrongTypes = {
       size: ['2', null],
+      protocol: [null, 1, ['message']],
+      serialization: [null, true],
       concurrencyPerWorker: ['4', null, true],
       gracePeriod: ['1s', null],
       env: [null, 'A=1', [], { A: 1 }, { A: null }],
@@ -349,6 +379,8 @@ describe('workerPool', () => {
       permission: [{ fsRead: [''] }, { fsWrite: ['a\0b'] }],
       inheritEnv: [[''], ['A=B'], ['A\0B']],
       niceIncrement: [-1, 0.5, 20, NaN, Infinity],
+      protocol: ['', 'child', 'ipc'],
+      serialization: ['', 'JSON'],
       rlimits: [{ cpuSeconds: -1 }, { openFiles: 1.5 }, { coreSize: Infinity }, { coreSize: 2 ** 53 }],
       env: [{ 'A=B': '1' }, { A: 'a\0b' }],
     }

@@ -132,6 +132,20 @@ describe('installed, every subpath is found', () => {
       required: '{ default: async, map }',
       code: `if (async.map !== map) throw new Error('another map')\nmap(['hello'], async (word) => word.toUpperCase()).then(([word]) => console.log(word))\n`,
     },
+    fork: {
+      names: '{ fork }',
+      required: '{ fork }',
+      code: `if (process.send) process.on('message', (text) => {
+  process.send?.(String(text).toUpperCase())
+  process.disconnect?.()
+})
+else {
+  const child = fork(process.argv[1] ?? '')
+  child.on('message', (text) => console.log(text))
+  child.send('hello')
+}
+`,
+    },
   }
 
   test('there is one for each', () => {

@@ -7,6 +7,7 @@ import { callerContext, heldIn } from './async-context.js'
 import { CONTAINMENT_OPTIONS, containment, fileURLPath } from './containment.js'
 import { invalidArgType, outOfRange, unknownOption } from './errors.js'
 import { startCall } from './outcome.js'
+import { SCRIPT_OPTIONS, scriptSettings } from './script-options.js'
 import { shippedFunction } from './shipped-function.js'
 
 /**
@@ -54,7 +55,7 @@ import { shippedFunction } from './shipped-function.js'
  * @property {number | undefined} wait undefined: for ever
  */
 
-/** @typedef {PoolFields & import('./containment.js').Containment} PoolSettings */
+/** @typedef {PoolFields & import('./containment.js').Containment & import('./script-options.js').ScriptSettings} PoolSettings */
 
 /**
  * @typedef {object} PoolFields
@@ -167,6 +168,7 @@ export function workerPoolSettings(task, options) {
     execArgv: execArgv(given),
     cwd,
     ...containment(given, cwd),
+    ...scriptSettings(given, 'path' in checked),
     setupData: given.setupData,
     exportName: text(given, 'exportName', 'default'),
     label: text(given, 'label', 'path' in checked ? path.basename(checked.path) : checked.name || 'function'),
@@ -532,6 +534,7 @@ const POOL_OPTIONS = [
   'execArgv',
   'cwd',
   ...CONTAINMENT_OPTIONS,
+  ...SCRIPT_OPTIONS,
   'setupData',
   'exportName',
   'label',

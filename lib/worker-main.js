@@ -10,7 +10,7 @@ import { collected } from './collected.js'
 import { CallSignal, Context } from './context.js'
 import { TaskTimeoutError } from './errors.js'
 import { skip } from './outcome.js'
-import { FRAME, Port } from './worker-port.js'
+import { FRAME, NO_ITEM, Port } from './worker-port.js'
 import { Talk } from './worker-talk.js'
 import { loadTask } from './worker-task.js'
 
@@ -69,6 +69,11 @@ class Worker {
   #timed = new Map()
   #retired = false
   #announcing = false
+  /** When the parent was woken for a message, and whether it will be. */
+  #said = 0
+  #saying = false
+  /** The task takes no item now. */
+  #waiting = false
   /** When the event loop last had its turn. */
   #turn = 0
   /** What nobody has caught since the last item began. @type {{ error: unknown } | undefined} */
@@ -92,6 +97,35 @@ class Worker {
   /** The first frame says what to load. */
   begin() {
     this.#listen()
+  }
+
+  /** @returns {import('./fork-script.js').ScriptLink} */
+  #scriptLink() {
+    return {
+      say: (value) => this.#say(value),
+      keepAlive: (alive) => this.#native.keepAlive(alive),
+      resume: () => setImmediate(this.#wakeSoon),
+    }
+  }
+
+  /**
+   * Messages that follow each other closely wake the parent together; one that comes alone is seen at once.
+   * @param {unknown} value
+   */
+  #say(value) {
+    const now = performance.now()
+    const soon = now - this.#said < SAY_MS
+    this.#port.message(NO_ITEM, value, soon)
+    if (!soon) this.#said = now
+    else if (!this.#saying) {
+      this.#saying = true
+      process.nextTick(this.#saySoon)
+    }
+  }
+
+  #saySoon = () => {
+    this.#saying = false
+    this.#port.announce()
   }
 
   /** The parent has rung. */
@@ -175,7 +209,7 @@ class Worker {
     if (order.confined) dropAddons()
     reportFullHeap(this.#native.report())
     try {
-      this.#task = await loadTask(order)
+      this.#task = await loadTask(order, this.#scriptLink(), (error) => this.#port.startError(error))
     } catch (error) {
       this.#port.startError(error)
       process.exit(1)
@@ -196,6 +230,11 @@ class Worker {
         return
       }
       this.#run(chunk)
+      if (this.#waiting) {
+        this.#waiting = false
+        this.#listen()
+        return
+      }
       if (performance.now() - this.#turn > MAX_TURN_MS) {
         if (this.#lanes < this.#mostLanes) setImmediate(this.#wakeSoon)
         return
@@ -227,7 +266,8 @@ class Worker {
     this.#uncaught = undefined
     let announced = started
     let done = 0
-    for (let item = port.claim(cell); item !== -1; item = port.claim(cell)) {
+    for (let item = this.#claim(cell); item !== -1; item = this.#claim(cell)) {
+      if (item === WAITING) return
       const pending = this.#runItem(chunk, item, signal)
       if (pending !== undefined) {
         this.#runLane(chunk, item, pending, signal)
@@ -271,8 +311,8 @@ class Worker {
         }
         if (chunk.flags & TIMED) this.#timed.delete(timedKey(cell, item))
       }
-      item = port.claim(cell)
-      if (item === -1) break
+      item = this.#claim(cell)
+      if (item < 0) break
       this.#uncaught = undefined
       promise = this.#runItem(chunk, item, signal)
     }
@@ -281,8 +321,20 @@ class Worker {
     const left = (this.#lanesOf.get(call) ?? 1) - 1
     if (left > 0) this.#lanesOf.set(call, left)
     else if (this.#mostLanes > 1) this.#lanesOf.delete(call)
-    this.#leave(chunk)
+    if (item !== WAITING) this.#leave(chunk)
     this.#resume()
+  }
+
+  /**
+   * Claim the next item of a chunk, unless its task has to wait.
+   * @param {number} cell
+   * @returns {number} its position; -1: the chunk is over; WAITING
+   */
+  #claim(cell) {
+    const waits = this.#task?.waits
+    if (waits === undefined || !this.#port.hasMore(cell) || !waits()) return this.#port.claim(cell)
+    this.#waiting = true
+    return WAITING
   }
 
   /**
@@ -316,7 +368,7 @@ class Worker {
       this.#port.rejectedBefore(cell, item)
       return undefined
     }
-    const { run } = /** @type {import('./worker-task.js').Task} */ (this.#task)
+    const { run, runMany = run } = /** @type {import('./worker-task.js').Task} */ (this.#task)
     try {
       if (this.#opened !== chunk) {
         this.#opened = chunk
@@ -325,8 +377,8 @@ class Worker {
       const value = this.#decoder.decode(row, row + sizes[2 * item], text)
       const index = flags & FIXED_INDEX ? 0 : chunk.firstIndex + item
       const own = flags & TIMED ? signalAfter(signal) : signal
-      let result = run(value, new Context(index, own, chunk.attempt))
-      if (flags & FLATTEN) result = collected(result, own)
+      const context = new Context(index, own, chunk.attempt)
+      const result = flags & FLATTEN ? collected(runMany(value, context), own) : run(value, context)
       if (
         typeof result === 'object' &&
         result !== null &&
@@ -494,6 +546,10 @@ function micros(started) {
   return Math.min(Math.round((performance.now() - started) * 1000), 0xffffffff)
 }
 
+/** How long messages wait for each other, at most, where something else follows them. */
+const SAY_MS = 0.2
+/** In the place of an item: its task waits for something. */
+const WAITING = -2
 /** The row of an item that has failed already, on the parent's side: it only keeps its place in the order. */
 const REJECTED_BEFORE = 255
 /** Words of a chunk's frame before the table of sizes. */

@@ -6,6 +6,7 @@ import { serialize } from 'node:v8'
 import { addonPath, availableParallelism, NativePool } from './binding.js'
 import { Encoder } from './codec.js'
 import { invalidArgType, PoolClosedError, SerializationError, WorkerStartError } from './errors.js'
+import { JsonDecoder, JsonEncoder } from './fork-message.js'
 import { isWorker } from './is-worker.js'
 import { closeSettings, runSettings, workerPoolSettings } from './options.js'
 import { openRuns, startCall } from './outcome.js'
@@ -15,7 +16,7 @@ import { PoolCore } from './pool-core.js'
 import { PoolEvents } from './pool-events.js'
 import { PoolRuns } from './pool-runs.js'
 import { runAlone } from './single-run.js'
-import { MAX_MESSAGE_BYTES } from './worker-port.js'
+import { MAX_MESSAGE_BYTES, NO_ITEM } from './worker-port.js'
 
 export { isWorker }
 export const spent = (/** @type {WorkerPool} */ pool) => WorkerPool.spent(pool)
@@ -193,14 +194,15 @@ class WorkerPool {
 
   #open() {
     if (this.#phase !== OPEN) throw this.#closedError()
-    const { concurrencyPerWorker: lanes, gracePeriod } = this.#settings
+    const { concurrencyPerWorker: lanes, gracePeriod, protocol, serialization } = this.#settings
+    const speaksJson = protocol === 'message' && serialization === 'json'
     this.#core ??= new PoolCore(
       this.#settings.label,
       // Each number is small enough, their product need not be.
       Math.min(this.#size * lanes, MAX_CAPACITY),
       (onWake) =>
         NativePool.processes(this.#size, lanes, gracePeriod, processOptions(this.#settings), onWake),
-      (define) => new Encoder(define),
+      (define) => (speaksJson ? new JsonEncoder(define) : new Encoder(define)),
       {
         ready: (worker, pid) => {
           this.#events.add('workerStart', { worker, pid })
@@ -221,6 +223,7 @@ class WorkerPool {
           this.#listen()
         },
       },
+      speaksJson ? () => new JsonDecoder() : undefined,
     )
     this.#listen()
     return this.#core
@@ -248,7 +251,7 @@ class WorkerPool {
       // Nonsense from a hostile worker: what an honest one sends was encoded as a whole.
       return
     }
-    this.#events.add('message', value, { worker, index })
+    this.#events.add('message', value, { worker, index: index === NO_ITEM ? undefined : index })
   }
 
   #onReady() {
@@ -278,10 +281,14 @@ class WorkerPool {
   }
 }
 
-/** @param {Readonly<import('./options.js').PoolSettings>} settings */
-function processOptions(settings) {
+/**
+ * @param {Readonly<import('./options.js').PoolSettings>} settings
+ * @param {readonly string[]} [args] of a fork script
+ */
+export function processOptions(settings, args = []) {
   const { task, env, execArgv, cwd, stdout, stderr, setupData, exportName, label } = settings
-  const { niceIncrement, rlimits, permission, maxMemory } = settings
+  const { niceIncrement, rlimits, permission, maxMemory, protocol, serialization, lastMessage } = settings
+  const script = { protocol, serialization, lastMessage, args }
   const addon = addonPath()
   if (addon === null) throw new WorkerStartError('The native addon does not know where it was loaded from')
   const file = 'path' in task ? task.path : undefined
@@ -298,7 +305,7 @@ function processOptions(settings) {
     maxMemory,
     reportFlag: permission === undefined ? undefined : '--allow-fs-write=',
     init: orderOf({
-      ...('path' in task ? { ...task, exportName, setupData } : { ...task, label, cwd }),
+      ...('path' in task ? { ...task, exportName, setupData, ...script } : { ...task, label, cwd }),
       concurrency: settings.concurrencyPerWorker,
       confined: permission !== undefined,
     }),

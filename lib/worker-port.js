@@ -34,6 +34,9 @@ export const VALUE = 0
 export const ERROR = 1
 export const SKIPPED = 2
 
+/** In the place of an item's index: a message is in nobody's name. */
+export const NO_ITEM = Number.MAX_SAFE_INTEGER
+
 /** Frames from the parent: their kind is word 1. */
 export const FRAME = {
   INIT: 1,
@@ -99,6 +102,15 @@ export class Port {
     const word = Atomics.add(this.#words, CLAIMS + cell * CLAIM_STRIDE, 1)
     const next = word & 0xffff
     return next < word >>> 16 ? next : -1
+  }
+
+  /**
+   * Whether something of the chunk in this cell is left to claim.
+   * @param {number} cell
+   */
+  hasMore(cell) {
+    const word = Atomics.load(this.#words, CLAIMS + cell * CLAIM_STRIDE)
+    return (word & 0xffff) < word >>> 16
   }
 
   /**
@@ -184,9 +196,10 @@ export class Port {
    * loop has not taken what was said before.
    * @param {number} index of the item in whose name it is
    * @param {unknown} value
+   * @param {boolean} [quiet] the caller announces it
    * @throws {import('./errors.js').SerializationError} nothing was published
    */
-  message(index, value) {
+  message(index, value, quiet = false) {
     if ((Atomics.load(this.#words, LISTENING) & MESSAGES) === 0) return
     if (this.#encoding) {
       this.#interjections.push({ index, rows: encodedAlone(value) })
@@ -200,7 +213,7 @@ export class Port {
       this.#interject()
       this.#shrink()
     }
-    this.announce()
+    if (!quiet) this.announce()
   }
 
   /** Wake the parent if it sleeps: what was published should be seen now. */

@@ -3,6 +3,7 @@
 import { createRequire } from 'node:module'
 import { extname } from 'node:path'
 import { types } from 'node:util'
+import { offerScript, scriptTask } from './script-task.js'
 import { shippedTask } from './shipped-script.js'
 
 /**
@@ -21,6 +22,10 @@ import { shippedTask } from './shipped-script.js'
  * @property {string} path of the same
  * @property {string} exportName
  * @property {unknown} setupData
+ * @property {'function' | 'message' | 'child' | undefined} protocol undefined: the file shows it
+ * @property {import('./fork-message.js').Serialization} serialization of messages
+ * @property {unknown} lastMessage
+ * @property {readonly string[]} args of the script
  */
 
 /** @typedef {import('./shipped-script.js').ShippedFunction & { label: string, cwd: string }} FunctionOrder */
@@ -31,28 +36,55 @@ import { shippedTask } from './shipped-script.js'
  * @property {(() => unknown) | undefined} teardown
  * @property {((value: any) => unknown) | undefined} [onMessage] for what the pool says to all of its workers
  * @property {(error: unknown) => unknown} explain what to report of an error that it throws
+ * @property {(item: any, context: any) => unknown} [runMany] instead of `run`, for `flatMap()`
+ * @property {() => boolean} [waits] whether no item may begin now; somebody will say when
  */
 
 /**
- * @param {TaskOrder} order
+ * @param {WorkerOrder} order
+ * @param {import('./fork-script.js').ScriptLink} link
+ * @param {(error: Error) => void} ended told if the process ends before it is ready
  * @returns {Promise<Task>}
  * @throws whatever loading the file or its `setup` throws; an Error where it has no such function
  */
-export async function loadTask(order) {
-  if ('path' in order) return fileTask(order)
+export async function loadTask(order, link, ended) {
+  if ('path' in order) return fileTask(order, link, ended)
   // As in a program that `node --eval` runs: there is no file, and nothing of ours.
   process.argv.splice(1)
   return shippedTask(order)
 }
 
 /**
- * @param {FileOrder} order
+ * @param {FileOrder & { concurrency: number }} order
+ * @param {import('./fork-script.js').ScriptLink} link
+ * @param {(error: Error) => void} ended
  * @returns {Promise<Task>}
  */
-async function fileTask({ url, path, exportName, setupData }) {
+async function fileTask(order, link, ended) {
+  const { url, path, exportName, protocol } = order
   // As in a program that `fork` starts: argv[1] is the file, and nothing of ours is behind it.
-  process.argv.splice(1, Infinity, path)
+  process.argv.splice(1, Infinity, path, ...order.args)
+  if (protocol === 'message' || protocol === 'child') return scriptTask(order, link, ended)
+  const offer = protocol === undefined && exportName === 'default' ? offerScript(link) : undefined
   const exported = await exportsOf(url, path)
+  if (offer !== undefined && isScript(exported)) {
+    if (order.concurrency > 1)
+      throw new Error(
+        `The fork script ${path} runs one item at a time: expected concurrencyPerWorker 1, got ${order.concurrency}`,
+      )
+    return offer.task(order)
+  }
+  offer?.withdraw()
+  return functionTask(order, exported)
+}
+
+/**
+ * The mapper of a file, and what belongs to it.
+ * @param {Pick<FileOrder, 'path' | 'exportName' | 'setupData'>} order
+ * @param {unknown} exported by the file
+ * @returns {Promise<Task>}
+ */
+export async function functionTask({ path, exportName, setupData }, exported) {
   const run = exportOf(exported, exportName)
   if (typeof run !== 'function') throw new Error(missingFunction(path, exportName, exported))
   const setup = exportOf(exported, 'setup')
@@ -71,7 +103,7 @@ async function fileTask({ url, path, exportName, setupData }) {
  * @param {string} url
  * @param {string} path
  */
-async function exportsOf(url, path) {
+export async function exportsOf(url, path) {
   try {
     return await import(url)
   } catch (error) {
@@ -111,6 +143,19 @@ function isLanguageUnknown(error, extension) {
 }
 
 /**
+ * Whether a file that was loaded is a script for `child_process.fork`: it listens for messages, and exports no function.
+ * @param {any} exported
+ */
+function isScript(exported) {
+  const whole = exported.default
+  const all = [
+    ...Object.values(exported),
+    ...(typeof whole === 'object' && whole !== null ? Object.values(whole) : []),
+  ]
+  return process.listenerCount('message') > 0 && !all.some((value) => typeof value === 'function')
+}
+
+/**
  * An export by its name, also where the file is CommonJS (`module.exports = { name }`), and where that was compiled
  * from ESM (`exports.default`).
  * @param {any} exported
@@ -132,5 +177,11 @@ function missingFunction(path, exportName, exported) {
   const names = Object.keys(exported).filter((name) => typeof exported[name] === 'function')
   const wanted = exportName === 'default' ? 'default function' : `function "${exportName}"`
   const found = names.length > 0 ? `functions ${names.join(', ')}` : 'no function'
-  return `The task file ${path} must export a ${wanted}, expected "export default function (item, context) { … }" or "module.exports = function …", got ${found}`
+  const listens = process.listenerCount('message') > 0
+  const script = listens
+    ? `it listens for messages: if it is a fork script, set protocol: 'message'`
+    : NO_SCRIPT
+  return `The task file ${path} must export a ${wanted}, expected "export default function (item, context) { … }" or "module.exports = function …" (${script}), got ${found}`
 }
+
+const NO_SCRIPT = "or, for a script of child_process.fork, a 'message' listener on process"

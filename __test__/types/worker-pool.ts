@@ -256,7 +256,7 @@ expect<Equal<typeof isWorker, boolean>>()
     })
     .once('workerStart', ({ worker, pid }) => expect<Equal<[typeof worker, typeof pid], [number, number]>>())
     .on('message', (_value, { worker, index }) =>
-      expect<Equal<[typeof worker, typeof index], [number, number]>>(),
+      expect<Equal<[typeof worker, typeof index], [number, number | undefined]>>(),
     )
     .on('progress', ({ done, total }) => expect<Equal<[typeof done, typeof total], [number, number]>>())
     .off('workerExit', ({ signal }) => expect<Equal<typeof signal, string | null>>())

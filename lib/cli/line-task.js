@@ -1,7 +1,7 @@
 // The task that the workers of the command line run: it parses lines, calls the user's function, and writes its results as
 // JSON. So the parent never looks into a line. Text travels as its UTF-8 bytes, both ways.
 
-import { loadTask } from '../worker-task.js'
+import { exportsOf, functionTask } from '../worker-task.js'
 import { ItemRun } from './item-run.js'
 
 /**
@@ -23,7 +23,9 @@ export async function setup({ url, path, batch, stopOnError }) {
     enumerable: true,
     get: () => process.stderr,
   })
-  const task = await loadTask({ url, path, exportName: 'default', setupData: undefined })
+  process.argv.splice(1, Infinity, path)
+  const file = { path, exportName: 'default', setupData: undefined }
+  const task = await functionTask(file, await exportsOf(url, path))
   settings = { task, batch, stopOnError }
 }
 

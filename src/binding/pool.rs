@@ -17,7 +17,7 @@ use crate::{
         pool::{Core, Spent},
         process::Processes,
         spawn::Launch,
-        supervisor,
+        supervisor::{self, Started},
         watch::Watch,
     },
 };
@@ -53,6 +53,8 @@ pub struct ProcessOptions {
     pub core_size: Option<f64>,
     /// Most bytes of a process's own memory.
     pub max_memory: Option<f64>,
+    /// One process is started, and none in its place.
+    pub once: Option<bool>,
     /// A flag that lets a process write where the path that follows it says.
     pub report_flag: Option<String>,
     /// The first frame of each worker.
@@ -100,6 +102,8 @@ pub struct NativePool {
     open: RefCell<Option<Open>>,
     held: Cell<bool>,
     large: RefCell<Waiting>,
+    /// Of worker processes.
+    started: Option<Arc<Started>>,
 }
 
 /// What was copied for items that are not submitted yet.
@@ -149,11 +153,18 @@ impl NativePool {
                 core_size: options.core_size.map(whole),
             },
             max_memory: options.max_memory.map(whole),
+            once: options.once == Some(true),
             report_flag: options.report_flag.map(Into::into),
         };
         let init = options.init.to_vec();
         let config = PoolConfig { size, lanes, grace: whole(grace_ms * 1000.0), seed: seed() };
-        Self::new(env, config, &on_wake, |watch, pool| Box::new(Processes::new(launch, init, watch, pool)))
+        let mut started = None;
+        let pool = Self::new(env, config, &on_wake, |watch, pool| {
+            let processes = Processes::new(launch, init, watch, pool);
+            started = Some(processes.started());
+            Box::new(processes)
+        })?;
+        Ok(Self { started, ..pool })
     }
 
     /// A pool of threads that run native operations.
@@ -213,6 +224,7 @@ impl NativePool {
             open: RefCell::new(Some(Open { poll: watcher, pool })),
             held: Cell::new(false),
             large: RefCell::default(),
+            started: None,
         })
     }
 
@@ -353,6 +365,12 @@ impl NativePool {
     #[napi(catch_unwind)]
     pub fn warm_up(&self, workers: u32) {
         self.act(|core| core.warm_up(workers));
+    }
+
+    /// The number of the first process, after `warmUp`: waits until it is started, for a millisecond or so. 0: it cannot be.
+    #[napi(catch_unwind)]
+    pub fn started_pid(&self) -> u32 {
+        self.started.as_ref().map_or(0, |started| started.first_pid())
     }
 
     /// Workers that are up.

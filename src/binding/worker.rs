@@ -155,10 +155,10 @@ impl WorkerPort {
         self.end().stream(record).map_err(corrupt)
     }
 
-    /// Lets the process end when nothing else keeps it.
+    /// Whether the channel alone keeps the process from ending. It does from the start.
     #[napi(catch_unwind)]
-    pub fn release(&self) {
-        self.poll.keep_alive(false);
+    pub fn keep_alive(&self, alive: bool) {
+        self.poll.keep_alive(alive);
     }
 
     fn end(&self) -> RefMut<'_, WorkerEnd> {

@@ -5,7 +5,7 @@ use super::{
     memory::Report,
     output::Outputs,
     spawn::{Inherited, Launch, control_pair},
-    supervisor::{self, Exits, LaunchId, Start},
+    supervisor::{self, Exits, LaunchId, Start, Started},
     watch::Watch,
 };
 use crate::engine::{CallId, Status, WorkerId};
@@ -16,8 +16,8 @@ use millrace_channel::{
     talk::Progress,
 };
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
-    sync::{Arc, Mutex, PoisonError, Weak},
+    collections::{BTreeMap, VecDeque},
+    sync::{Arc, PoisonError, Weak},
 };
 
 /// How long a lone worker polls before it sleeps, where a core is free for it. Waking a sleeper takes 10 to 30 µs.
@@ -72,9 +72,11 @@ pub struct Processes {
     definitions: Vec<Vec<u8>>,
     exits: Exits,
     outputs: Outputs,
-    started: Arc<Mutex<HashMap<WorkerId, u32>>>,
+    started: Arc<Started>,
     /// What JavaScript listens to.
     listening: u32,
+    /// It was started, and is not to be again.
+    spent: bool,
     may_spin: bool,
     frame: Vec<u8>,
     discarded: (Vec<u8>, Vec<u8>),
@@ -94,13 +96,23 @@ impl Processes {
             outputs: Outputs::default(),
             started: Arc::default(),
             listening: 0,
+            spent: false,
             may_spin: std::thread::available_parallelism().is_ok_and(|cores| cores.get() > 1),
             frame: Vec::new(),
             discarded: (Vec::new(), Vec::new()),
         }
     }
 
+    /// The numbers of its processes.
+    #[must_use]
+    pub fn started(&self) -> Arc<Started> {
+        Arc::clone(&self.started)
+    }
+
     fn try_spawn(&mut self, id: WorkerId) -> std::io::Result<()> {
+        if self.launch.once && std::mem::replace(&mut self.spent, true) {
+            return Err(std::io::Error::other("it is started once"));
+        }
         let mut end = ParentEnd::create(Capacities::default())?;
         end.listen(self.listening);
         let (control, child_control) = control_pair()?;
@@ -161,6 +173,7 @@ impl Place for Processes {
     fn spawn(&mut self, worker: WorkerId) {
         if let Err(error) = self.try_spawn(worker) {
             self.workers.remove(&worker);
+            self.started.refused(worker);
             let exit = Exit { worker, starting: true, spawn_error: Some(error.to_string()), ..Exit::default() };
             self.exits.lock().unwrap_or_else(PoisonError::into_inner).push(exit);
         }
@@ -353,7 +366,7 @@ impl Worker {
         id: WorkerId,
         events: &mut dyn Events,
         listening: u32,
-        started: &Mutex<HashMap<WorkerId, u32>>,
+        started: &Started,
         discarded: &mut (Vec<u8>, Vec<u8>),
     ) {
         if self.violation.is_some() {
@@ -372,7 +385,7 @@ impl Worker {
         id: WorkerId,
         events: &mut dyn Events,
         listening: u32,
-        started: &Mutex<HashMap<WorkerId, u32>>,
+        started: &Started,
         discarded: &mut (Vec<u8>, Vec<u8>),
     ) -> Result<(), String> {
         loop {
@@ -410,7 +423,7 @@ impl Worker {
                 RecordKind::Ready => {
                     self.discard(&record, discarded);
                     self.ready = true;
-                    let pid = started.lock().unwrap_or_else(PoisonError::into_inner).get(&id).copied();
+                    let pid = started.pid(id);
                     events.ready(id, pid.unwrap_or(0))
                 }
                 RecordKind::Message => {

@@ -41,6 +41,8 @@ pub struct Launch {
     pub limits: Limits,
     /// Most bytes of memory of its own.
     pub max_memory: Option<u64>,
+    /// One process is started, never another.
+    pub once: bool,
     /// A flag that lets it write its report; the path follows.
     pub report_flag: Option<OsString>,
 }

@@ -18,7 +18,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     rc::Rc,
     sync::{
-        Arc, Mutex, PoisonError, Weak,
+        Arc, Condvar, Mutex, PoisonError, Weak,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -28,6 +28,50 @@ use tokio::sync::mpsc;
 pub type Exits = Arc<Mutex<Vec<Exit>>>;
 /// One start of one process.
 pub type LaunchId = u64;
+
+/// The numbers of the processes of one pool.
+#[derive(Debug, Default)]
+pub struct Started {
+    numbers: Mutex<Numbers>,
+    first: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Numbers {
+    running: HashMap<WorkerId, u32>,
+    first: Option<u32>,
+}
+
+impl Started {
+    /// The number of a process that runs.
+    pub fn pid(&self, worker: WorkerId) -> Option<u32> {
+        lock(&self.numbers).running.get(&worker).copied()
+    }
+
+    /// The number of the first process, waited for: it is started on another thread. 0: it could not be.
+    pub fn first_pid(&self) -> u32 {
+        let numbers = self.first.wait_while(lock(&self.numbers), |numbers| numbers.first.is_none());
+        numbers.unwrap_or_else(PoisonError::into_inner).first.unwrap_or(0)
+    }
+
+    fn insert(&self, worker: WorkerId, pid: Option<u32>) {
+        let mut numbers = lock(&self.numbers);
+        if let Some(pid) = pid {
+            numbers.running.insert(worker, pid);
+        }
+        numbers.first.get_or_insert(pid.unwrap_or(0));
+        self.first.notify_all();
+    }
+
+    /// A process could not be started, by whoever was to ask for it.
+    pub fn refused(&self, worker: WorkerId) {
+        self.insert(worker, None);
+    }
+
+    fn remove(&self, worker: WorkerId) {
+        lock(&self.numbers).running.remove(&worker);
+    }
+}
 
 /// A worker process to start.
 pub struct Start {
@@ -40,7 +84,7 @@ pub struct Start {
     pub control: OwnedFd,
     pub exits: Exits,
     pub outputs: Outputs,
-    pub started: Arc<Mutex<HashMap<WorkerId, u32>>>,
+    pub started: Arc<Started>,
     pub pool: Weak<Pool>,
 }
 
@@ -121,8 +165,8 @@ fn begin(start: Start, forward: mpsc::Sender<Vec<u8>>, running: Rc<RefCell<HashM
     drop(inherited);
     if let Ok(process) = &process {
         running.borrow_mut().insert(id, process.pid());
-        lock(&started).insert(worker, process.pid());
     }
+    started.insert(worker, process.as_ref().ok().map(Process::pid));
     tokio::task::spawn_local(async move {
         let forget = || {
             running.borrow_mut().remove(&id);
@@ -131,7 +175,7 @@ fn begin(start: Start, forward: mpsc::Sender<Vec<u8>>, running: Rc<RefCell<HashM
             Ok(process) => process.end(forget).await,
             Err(error) => Exit { spawn_error: Some(error.to_string()), ..Exit::default() },
         };
-        lock(&started).remove(&worker);
+        started.remove(worker);
         drop(control);
         lock(&exits).push(Exit { worker, ..exit });
         if let Some(pool) = pool.upgrade() {
