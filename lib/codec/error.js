@@ -76,7 +76,10 @@ export function restoreError(bytes) {
     spend(budget, properties)
     spend(budget, dropped)
     for (const [key, enumerable, slot] of properties) {
-      defineProperty(error, String(key), restored(slot, errors, budget), enumerable === true)
+      const value = restored(slot, errors, budget)
+      // Everybody puts them into texts, which an object can make throw; as we describe errors they are texts.
+      if (TEXTS.includes(String(key)) && typeof value !== 'string') throw new Error(`the ${key} is no text`)
+      defineProperty(error, String(key), value, enumerable === true)
     }
     if (dropped.length > 0) defineProperty(error, DROPPED, dropped.map(String), true)
   })
@@ -127,7 +130,7 @@ class Table {
       }
     }
     if (stack !== undefined) properties.push(['stack', own.has('stack'), ['value', stack]])
-    for (const key of ['name', 'message', 'stack']) own.delete(key)
+    for (const key of TEXTS) own.delete(key)
     for (const [key, enumerable] of own) {
       try {
         const value = error[key]
@@ -293,5 +296,7 @@ const TYPES = new Map(
 const TYPE_OF = new Map(Array.from(TYPES, ([name, type]) => [type.prototype, name]))
 /** The own property of an arrived error that names the properties which could not come along. */
 const DROPPED = 'droppedProperties'
+/** What is a text in every error. */
+const TEXTS = ['name', 'message', 'stack']
 /** How many causes deep an error may be. */
 const MAX_DEPTH = 64
