@@ -18,7 +18,7 @@ export function loop({ row, collection, limit, initial, iteratee, callback, ever
   else if (everything && most === Infinity && isArrayLike(collection)) run.all(collection)
   else if (typeof collection[Symbol.asyncIterator] === 'function') {
     new AsyncLoop(run, collection[Symbol.asyncIterator](), most).pull()
-  } else new LimitedLoop(run, valuesOf(collection), most).go()
+  } else limited(run, valuesOf(collection), most)
 }
 
 /**
@@ -37,7 +37,6 @@ class Loop {
   #call
   #callback
   #end
-  #order = 0
   #ended = false
 
   /**
@@ -58,23 +57,60 @@ class Loop {
   }
 
   /**
-   * @param {any} value
-   * @param {any} key
-   * @param {(error: any, found: boolean) => void} answered told once, of the iteratee's answer
+   * How a value is given to the iteratee. Closures, as this is all that async's own loop costs per value.
+   * @param {(error: any, found: boolean) => void} answered told once, of each iteratee's answer
+   * @returns {(value: any, key: any) => void}
    */
-  item(value, key, answered) {
-    const row = this.#row
+  caller(answered) {
+    const { note, many } = this.#row
     const state = this.#state
-    const order = this.#order++
-    let open = true
-    const answer = (/** @type {any} */ error, /** @type {any} */ result) => {
-      if (!open) throw new Error(CALLED_TWICE)
-      open = false
-      answered(error, row.note(state, order, key, value, result, error) === true)
+    const call = this.#call
+    let next = 0
+    if (note === undefined) {
+      return (value, key) => {
+        let open = true
+        call(
+          (error) => {
+            if (!open) throw new Error(CALLED_TWICE)
+            open = false
+            answered(error, false)
+          },
+          value,
+          key,
+          state,
+        )
+      }
     }
-    const all =
-      row.many && ((/** @type {any} */ error, /** @type {any[]} */ ...results) => answer(error, results))
-    this.#call(all || answer, value, key, state)
+    if (many) {
+      return (value, key) => {
+        const order = next++
+        let open = true
+        call(
+          (error, ...results) => {
+            if (!open) throw new Error(CALLED_TWICE)
+            open = false
+            answered(error, note(state, order, key, value, results, error) === true)
+          },
+          value,
+          key,
+          state,
+        )
+      }
+    }
+    return (value, key) => {
+      const order = next++
+      let open = true
+      call(
+        (error, result) => {
+          if (!open) throw new Error(CALLED_TWICE)
+          open = false
+          answered(error, note(state, order, key, value, result, error) === true)
+        },
+        value,
+        key,
+        state,
+      )
+    }
   }
 
   /**
@@ -92,7 +128,8 @@ class Loop {
       else if (error) this.finish(error)
       else if (++completed === length || found) this.finish(null)
     }
-    for (let index = 0; index < length; index++) this.item(values[index], index, answered)
+    const give = this.caller(answered)
+    for (let index = 0; index < length; index++) give(values[index], index)
   }
 
   /** The end is never called: what has not started is not, either. */
@@ -114,62 +151,53 @@ class Loop {
   }
 }
 
-/** Up to a limit at a time, of a collection that answers at once. */
-class LimitedLoop {
-  #run
-  #values
-  #limit
-  #running = 0
-  #done = false
-  #canceled = false
-  #looping = false
+/**
+ * Up to a limit at a time, of a collection that answers at once.
+ * @param {Loop} run
+ * @param {ReturnType<typeof valuesOf>} values
+ * @param {number} limit
+ */
+function limited(run, values, limit) {
+  let running = 0
+  let done = false
+  let canceled = false
+  let looping = false
 
-  /**
-   * @param {Loop} run
-   * @param {ReturnType<typeof valuesOf>} values
-   * @param {number} limit
-   */
-  constructor(run, values, limit) {
-    this.#run = run
-    this.#values = values
-    this.#limit = limit
-  }
+  const give = run.caller((error, found) => {
+    if (canceled) return
+    running--
+    if (error === false) {
+      done = canceled = true
+      run.cancel()
+    } else if (error) {
+      done = true
+      run.finish(error)
+    } else if (found || (done && running <= 0)) {
+      done = true
+      run.finish(null)
+    } else if (!looping) go()
+  })
 
-  go() {
-    const run = this.#run
-    const values = this.#values
-    this.#looping = true
-    while (this.#running < this.#limit && !this.#done) {
+  const go = () => {
+    looping = true
+    while (running < limit && !done) {
       if (!values.pull()) {
-        this.#done = true
-        if (this.#running <= 0) run.finish(null)
+        done = true
+        if (running <= 0) run.finish(null)
         break
       }
-      this.#running++
-      run.item(values.value, values.key, this.#answered)
+      running++
+      give(values.value, values.key)
     }
-    this.#looping = false
+    looping = false
   }
-
-  #answered = (/** @type {any} */ error, /** @type {boolean} */ found) => {
-    if (this.#canceled) return
-    this.#running--
-    if (error === false) {
-      this.#done = this.#canceled = true
-      this.#run.cancel()
-    } else if (error) {
-      this.#done = true
-      this.#run.finish(error)
-    } else if (found || (this.#done && this.#running <= 0)) {
-      this.#done = true
-      this.#run.finish(null)
-    } else if (!this.#looping) this.go()
-  }
+  go()
 }
 
 /** The same for an async iterable, which is asked for one value after the other. */
 class AsyncLoop {
   #run
+  #give
   #iterator
   #limit
   #running = 0
@@ -185,6 +213,7 @@ class AsyncLoop {
    */
   constructor(run, iterator, limit) {
     this.#run = run
+    this.#give = run.caller((error, found) => this.#answered(error, found))
     this.#iterator = iterator
     this.#limit = limit
   }
@@ -205,7 +234,7 @@ class AsyncLoop {
     }
     this.#running++
     try {
-      this.#run.item(value, this.#key++, this.#answered)
+      this.#give(value, this.#key++)
     } catch (error) {
       this.#fail(error)
       return
@@ -213,7 +242,11 @@ class AsyncLoop {
     this.pull()
   }
 
-  #answered = (/** @type {any} */ error, /** @type {boolean} */ found) => {
+  /**
+   * @param {any} error
+   * @param {boolean} found
+   */
+  #answered(error, found) {
     this.#running--
     if (this.#canceled) return
     if (error === false) {

@@ -124,12 +124,10 @@ function makeQueue(worker, concurrency, payload, tasks, alone) {
       return undefined
     }
 
-  const ended = (/** @type {Task} */ task, /** @type {any} */ error, /** @type {any[]} */ results) => {
+  const leave = (/** @type {Task} */ task) => {
     const index = started.indexOf(task)
     if (index === 0) started.shift()
     else started.splice(index, 1)
-    task.callback(error, ...results)
-    if (error !== undefined && error !== null) trigger('error', error, task.data)
   }
   const goOn = () => {
     if (running <= q.concurrency - q.buffer) trigger('unsaturated')
@@ -144,11 +142,19 @@ function makeQueue(worker, concurrency, payload, tasks, alone) {
     const task = /** @type {Task} */ (tasks.shift())
     started.push(task)
     let open = true
-    startWork(task.data, (error, ...results) => {
+    // No array for what every task calls back with.
+    startWork(task.data, function answer(error, result) {
       if (!open) throw new Error(CALLED_TWICE)
       open = false
       running--
-      ended(task, error, results)
+      leave(task)
+      // biome-ignore lint/complexity/noArguments: as many as there were
+      const { length } = arguments
+      if (length < 2) task.callback(error)
+      else if (length === 2) task.callback(error, result)
+      // biome-ignore lint/complexity/noArguments: the rest of them
+      else task.callback.apply(undefined, /** @type {any} */ (arguments))
+      if (error !== undefined && error !== null) trigger('error', error, task.data)
       goOn()
     })
   }
@@ -165,7 +171,11 @@ function makeQueue(worker, concurrency, payload, tasks, alone) {
         if (!open) throw new Error(CALLED_TWICE)
         open = false
         running--
-        for (const task of taken) ended(task, error, results)
+        for (const task of taken) {
+          leave(task)
+          task.callback(error, ...results)
+          if (error !== undefined && error !== null) trigger('error', error, task.data)
+        }
         goOn()
       },
     )

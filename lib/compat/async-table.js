@@ -23,12 +23,12 @@ const FORMS = [PLAIN, LIMIT, SERIES]
  * @property {'required' | 'optional'} [initial] a value to begin with stands before the iteratee
  * @property {(collection: any) => any} [prepare] what is looped over
  * @property {(collection: any, initial: any) => any} start
- * @property {(state: any, order: number, key: any, value: any, result: any, error: any) => boolean | void} note
+ * @property {(state: any, order: number, key: any, value: any, result: any, error: any) => boolean | void} [note]
  * @property {(state: any, collection: any) => any} [result] none: the callback gets an error or nothing
  */
 
 /** @type {Row} */
-const each = { aliases: ['forEach'], forms: FORMS, shape: VALUE, eager: true, start: nothing, note: nothing }
+const each = { aliases: ['forEach'], forms: FORMS, shape: VALUE, eager: true, start: nothing }
 
 /** @type {Row} */
 const map = {
@@ -161,7 +161,7 @@ export const TABLE = {
     eager: true,
     series: false,
     initial: 'optional',
-    note: nothing,
+    note: undefined,
   },
 }
 

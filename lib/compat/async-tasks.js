@@ -72,10 +72,12 @@ export class TaskList {
   }
 
   #grow() {
-    const tasks = this.#list()
-    this.#ring = new Array(tasks.length * 2)
+    const ring = this.#ring
+    const { length } = ring
+    this.#ring = new Array(length * 2)
+    for (let index = 0; index < length; index++)
+      this.#ring[index] = ring[(this.#start + index) & (length - 1)]
     this.#start = 0
-    for (let index = 0; index < tasks.length; index++) this.#ring[index] = tasks[index]
   }
 }
 
