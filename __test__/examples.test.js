@@ -19,6 +19,7 @@ const EXAMPLES = {
     /^1229 primes below 10000\n9592 primes below 100000\n17984 primes below 200000\n5133 primes below 50000\n2262 primes below 20000\n$/,
   'fetch-many.js': /^45 of 50 users, from user 1 to user 49\n$/,
   'p-map.js': /^45 users, the last is user 49\nUSER 0\nUSER 1\nUSER 2\n$/,
+  'fork.js': /^exits 0,0, sum 63\n3 6 9 12 15 18\n$/,
   'pages-in-batches.js': /^(wrote 50 records\n){4}wrote 30 records\n230 records in all\n$/,
   'settled.js':
     /^line 1: 1\nline 2: 2\nline 3: SyntaxError\nline 4: 4\nline 5: WorkerCrashError\nline 6: 6\n$/,
@@ -28,7 +29,7 @@ const EXAMPLES = {
   'typescript.ts': /^4 words, the longest is STITCH\n2 words, the longest is SAVES\nrejected\n$/,
 }
 /** Task files of others, and those with a test of their own. */
-const NOT_HERE = ['parse-file.js', 'parse-node-modules.js', 'word-count.ts']
+const NOT_HERE = ['fork-script.cjs', 'parse-file.js', 'parse-node-modules.js', 'word-count.ts']
 
 test('every example is run', () => {
   assert.deepEqual(readdirSync(folder).sort(), [...Object.keys(EXAMPLES), ...NOT_HERE].sort())

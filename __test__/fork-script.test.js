@@ -163,6 +163,29 @@ describe('order and pairs', () => {
     },
   )
 
+  test(
+    "what is sent while no item runs is the pool's event, in both ways to name the protocol",
+    LIMIT,
+    async (t) => {
+      const folder = folderWith(t, {
+        'script.cjs': `process.send({ ready: true })
+        process.on('message', (n) => { process.send(n); process.send({ after: n }) })`,
+      })
+      for (const protocol of ['message', undefined]) {
+        const pool = openPool(t, join(folder, 'script.cjs'), { ...MESSAGES, protocol })
+        const heard = []
+        pool.on('message', (message, from) => heard.push([message, from]))
+        assert.deepEqual(await parallelMap([1, 2], pool).toArray(), [1, 2])
+        await until(() => heard.length === 3)
+        assert.deepEqual(
+          heard.map(([message]) => message),
+          [{ ready: true }, { after: 1 }, { after: 2 }],
+        )
+        for (const [, from] of heard) assert.deepEqual(from, { worker: 0, index: undefined })
+      }
+    },
+  )
+
   test('send(): errors as under fork, callback, return value', LIMIT, async (t) => {
     const pool = openPool(t, SCRIPT, MESSAGES)
     for (const what of ['undefined', 'function', 'bigint', 'symbol', 'cyclic']) {

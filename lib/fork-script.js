@@ -65,9 +65,21 @@ export class ForkScript {
   /** Ends a script that can do no work. @type {NodeJS.Timeout | undefined} */
   #deadline
 
-  /** @param {ScriptLink} link */
-  constructor(link) {
+  /**
+   * @param {ScriptLink} link
+   * @param {ScriptOrder} order
+   */
+  constructor(link, { serialization, texts, lastMessage }) {
     this.#link = link
+    if (lastMessage !== undefined) this.#lastMessage = JSON.stringify(lastMessage)
+    if (serialization === 'advanced') {
+      this.#toWire = copying()
+      this.#fromWire = (value) => value
+    } else if (!texts) {
+      const asJson = (/** @type {unknown} */ value) => fromJson(toJson(value))
+      this.#toWire = asJson
+      this.#fromWire = asJson
+    }
     // As fork makes them: plain properties.
     const properties = {
       connected: true,
@@ -87,17 +99,8 @@ export class ForkScript {
     process.off('removeListener', this.#onChange)
   }
 
-  /** @param {ScriptOrder} order */
-  configure({ serialization, texts, lastMessage }) {
-    if (lastMessage !== undefined) this.#lastMessage = JSON.stringify(lastMessage)
-    if (serialization === 'advanced') {
-      this.#toWire = copying()
-      this.#fromWire = (value) => value
-    } else if (!texts) {
-      const asJson = (/** @type {unknown} */ value) => fromJson(toJson(value))
-      this.#toWire = asJson
-      this.#fromWire = asJson
-    }
+  /** It is such a script: from now on it keeps the process only as far as it listens. */
+  begin() {
     this.#alive = true
     this.#keepAlive()
   }

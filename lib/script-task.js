@@ -17,8 +17,8 @@ import { pathToFileURL } from 'node:url'
  */
 export async function scriptTask(order, link, ended) {
   const { ForkScript, rethrowSoon } = forkScript()
-  const script = new ForkScript(link)
-  script.configure({ ...order, texts: order.serialization === 'json' })
+  const script = new ForkScript(link, { ...order, texts: order.serialization === 'json' })
+  script.begin()
   const loaded = runMain(order)
   if (order.protocol === 'child') {
     // As an error of a main file: Node prints it, and the process ends.
@@ -32,12 +32,14 @@ export async function scriptTask(order, link, ended) {
 /**
  * What a file of unknown kind finds on `process` while it is loaded: the script's side of fork, made when it is used.
  * @param {ScriptLink} link
+ * @param {import('./worker-task.js').FileOrder} order
  */
-export function offerScript(link) {
+export function offerScript(link, order) {
   /** @type {ForkScript | undefined} */
   let script
   const make = () => {
-    script ??= new (forkScript().ForkScript)(link)
+    // The parent does not know: items come, and results go, as they do for functions.
+    script ??= new (forkScript().ForkScript)(link, { ...order, texts: false })
     return script
   }
   for (const name of SCRIPT_PROPERTIES) {
@@ -54,14 +56,10 @@ export function offerScript(link) {
     })
   }
   return {
-    /**
-     * The file is a script.
-     * @param {import('./worker-task.js').FileOrder} order
-     */
-    task(order) {
+    /** The file is a script. */
+    task() {
       const made = make()
-      // The parent did not know: items have come, and results go, as they do for functions.
-      made.configure({ ...order, texts: false })
+      made.begin()
       return made.poolTask()
     },
     /** It is not. */

@@ -65,14 +65,14 @@ async function fileTask(order, link, ended) {
   // As in a program that `fork` starts: argv[1] is the file, and nothing of ours is behind it.
   process.argv.splice(1, Infinity, path, ...order.args)
   if (protocol === 'message' || protocol === 'child') return scriptTask(order, link, ended)
-  const offer = protocol === undefined && exportName === 'default' ? offerScript(link) : undefined
+  const offer = protocol === undefined && exportName === 'default' ? offerScript(link, order) : undefined
   const exported = await exportsOf(url, path)
   if (offer !== undefined && isScript(exported)) {
     if (order.concurrency > 1)
       throw new Error(
         `The fork script ${path} runs one item at a time: expected concurrencyPerWorker 1, got ${order.concurrency}`,
       )
-    return offer.task(order)
+    return offer.task()
   }
   offer?.withdraw()
   return functionTask(order, exported)
