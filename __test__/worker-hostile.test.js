@@ -23,8 +23,17 @@ const PROGRAM = (attack) => `
     clearTimeout(timer)
     return result
   }
+  const wrong = []
   const round = async (attack) => {
     const attacked = workerPool(${JSON.stringify(TASK)}, { size: 1 })
+    // What it says has to be something that can be said, true or not.
+    attacked.on('message', (value, { worker, index }) => {
+      if (!Number.isSafeInteger(worker) || !Number.isSafeInteger(index) || index < 0) wrong.push(['message', worker, index])
+    })
+    attacked.on('progress', ({ worker, index, done, total }) => {
+      const isRight = Number.isSafeInteger(worker) && Number.isSafeInteger(index) && index >= 0
+      if (!isRight || !(done >= 0 && done < Infinity && total > 0 && total < Infinity)) wrong.push(['progress', index, done, total])
+    })
     const other = workerPool(${JSON.stringify(TASK)}, { size: 1 })
     const items = indexes.with(20, attack ?? 20)
     const [outcomes, untouched] = await Promise.all([
@@ -39,8 +48,9 @@ const PROGRAM = (attack) => `
       await pool.close()
       return result
     })
-    const told = outcomes === 'late' ? 'late' : outcomes.map(({ status, index }) => [index, status])
-    return { outcomes: told, untouched, after: after?.code ?? after, again }
+    // One that hides which item it runs dies of the same again and again: then the call fails of that.
+    const told = outcomes === 'late' || outcomes?.code === 'ERR_WORKER_START' ? 'late' : outcomes.map(({ status, index }) => [index, status])
+    return { outcomes: told, untouched, after: after?.code ?? after, again, wrong }
   }
   /** What the program holds once that has stopped changing, or is what it was \`before\`. */
   const settled = async (before) => {
@@ -71,10 +81,11 @@ describe('a hostile worker', { concurrency: 4 }, () => {
       assert.equal(end.code, 0, end.stderr)
       const { rounds, before, now } = JSON.parse(end.stdout)
       const indexes = Array.from({ length: 40 }, (_, i) => i)
-      for (const { outcomes, untouched, after, again } of rounds) {
+      for (const { outcomes, untouched, after, again, wrong } of rounds) {
         assert.deepEqual(untouched, indexes, 'another pool is not disturbed')
         assert.ok(['after', 'late', 'ERR_WORKER_CRASHED', 'ERR_SERIALIZATION'].includes(after), after)
         assert.equal(again, 'again', 'new pools work')
+        assert.deepEqual(wrong, [])
         if (outcomes === 'late') continue
         assert.deepEqual(
           outcomes.map(([index]) => index),
@@ -88,3 +99,32 @@ describe('a hostile worker', { concurrency: 4 }, () => {
     })
   }
 })
+
+test(
+  'a worker that sends more messages than it may is killed, and the parent does not grow',
+  LIMIT,
+  async (t) => {
+    const run = program(
+      t,
+      `
+    import { workerPool } from 'millrace'
+    const pool = workerPool(${JSON.stringify(TASK)}, { size: 1 })
+    let bytes = 0
+    pool.on('message', () => bytes++)
+    await pool.ready()
+    const before = process.memoryUsage().rss
+    const failed = pool.run({ attack: 'messages without end' }).catch((error) => error)
+    // Nobody takes them: what the parent reads meanwhile is all that there can be.
+    for (const end = Date.now() + 1000; Date.now() < end; );
+    const { code, message } = await failed
+    await pool.close()
+    console.log(JSON.stringify({ code, message, grown: process.memoryUsage().rss - before }))`,
+    )
+    const end = await run.ended
+    assert.equal(end.code, 0, end.stderr)
+    const { code, message, grown } = JSON.parse(end.stdout)
+    assert.equal(code, 'ERR_WORKER_CRASHED')
+    assert.match(message, /it sent more messages than it may/)
+    assert.ok(grown < 64 << 20, `${grown} bytes`)
+  },
+)

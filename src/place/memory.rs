@@ -93,6 +93,18 @@ mod tests {
         assert!(!report(&far), "only the head is read");
     }
 
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_are_a_report_or_none(mut bytes: Vec<u8>, at in 0usize..5000, says: bool) {
+            if says {
+                bytes.resize(at, b' ');
+                bytes.extend_from_slice(HEAP_FULL);
+            }
+            let is_in_head = bytes[..bytes.len().min(HEAD_BYTES)].windows(HEAP_FULL.len()).any(|some| some == HEAP_FULL);
+            proptest::prop_assert_eq!(report(&bytes), is_in_head);
+        }
+    }
+
     #[test]
     fn our_own_memory_grows_with_what_we_take() {
         let before = own_bytes(std::process::id()).unwrap();

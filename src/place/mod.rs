@@ -6,6 +6,8 @@
 
 pub mod batch;
 pub mod limits;
+#[cfg(test)]
+mod lying_worker;
 pub mod memory;
 pub mod native;
 pub mod output;

@@ -77,6 +77,8 @@ pub struct Processes {
     listening: u32,
     /// It was started, and is not to be again.
     spent: bool,
+    /// Makes the channel of a worker. Tests keep the worker's side of it.
+    make_end: Box<dyn FnMut() -> std::io::Result<ParentEnd> + Send>,
     may_spin: bool,
     frame: Vec<u8>,
     discarded: (Vec<u8>, Vec<u8>),
@@ -97,6 +99,7 @@ impl Processes {
             started: Arc::default(),
             listening: 0,
             spent: false,
+            make_end: Box::new(|| ParentEnd::create(Capacities::default())),
             may_spin: std::thread::available_parallelism().is_ok_and(|cores| cores.get() > 1),
             frame: Vec::new(),
             discarded: (Vec::new(), Vec::new()),
@@ -109,11 +112,18 @@ impl Processes {
         Arc::clone(&self.started)
     }
 
+    #[cfg(test)]
+    #[must_use]
+    pub fn with_ends(mut self, make: impl FnMut() -> std::io::Result<ParentEnd> + Send + 'static) -> Self {
+        self.make_end = Box::new(make);
+        self
+    }
+
     fn try_spawn(&mut self, id: WorkerId) -> std::io::Result<()> {
         if self.launch.once && std::mem::replace(&mut self.spent, true) {
             return Err(std::io::Error::other("it is started once"));
         }
-        let mut end = ParentEnd::create(Capacities::default())?;
+        let mut end = (self.make_end)()?;
         end.listen(self.listening);
         let (control, child_control) = control_pair()?;
         let report = Report::new()?;

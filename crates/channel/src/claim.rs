@@ -80,6 +80,20 @@ mod tests {
         assert_eq!(claimed(&cell, 7), 7);
         assert_eq!(take_back(&cell, 7, 100), 7);
     }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_stands_in_a_cell_no_item_is_there_that_was_not_given(
+            word: u32, items in 0..=MAX_ITEMS, most: u32,
+        ) {
+            let cell = AtomicU32::new(word);
+            let claims = claimed(&cell, items);
+            proptest::prop_assert!(claims <= items);
+            let end = take_back(&cell, items, most);
+            proptest::prop_assert!(claims <= end && end <= items, "what is claimed is not taken back");
+            proptest::prop_assert!(claimed(&cell, items) <= end);
+        }
+    }
 }
 
 #[cfg(all(test, loom))]
