@@ -53,6 +53,13 @@ const INSIDE = {
       for await (const _ of parallelMap(source(), pool)) if (++seen === 1000) parentPort.postMessage(seen)`,
     after: 'await sleep(number * 3)',
   },
+  'while a file is read': {
+    inside: `
+      const { lines } = await import('millrace')
+      let seen = 0
+      for await (const _ of lines(process.execPath, { encoding: 'latin1' })) if (++seen === 1000) parentPort.postMessage(seen)`,
+    after: 'await sleep(number)',
+  },
   'while its workers are starting': {
     inside: `
       const pool = workerPool(new URL(process.env.ACTS), { size: 2 })
