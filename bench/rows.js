@@ -215,4 +215,13 @@ export const ROWS = [
     peer: 'original.queue',
     atMost: 1,
   },
+  {
+    name: 'fork-messages',
+    work: 'small messages to a forked child and back, 256 on their way',
+    against: '`child_process.fork`, JSON, the same loop',
+    measures: 'messages/s',
+    ours: 'millrace',
+    peer: 'fork',
+    atLeast: 1,
+  },
 ]
