@@ -838,9 +838,11 @@ export type TaskPool<Module, Name extends string = 'default'> = 0 extends 1 & Mo
 /** Options of {@link workerPool}. Unknown names are a `TypeError`. */
 export interface WorkerPoolOptions {
   /**
-   * How many processes, at most. A positive integer.
+   * How many processes, at most. A positive integer; `pool.size` changes it while the pool runs.
    * @default the available parallelism of the machine, or of the cgroup (container) if that is less
    */
+  maxWorkers?: number | undefined
+  /** Another name for `maxWorkers`: a `TypeError` with both. */
   size?: number | undefined
   /**
    * How many items one process runs at the same time, for tasks that await something: an integer from 1 to 128. The
@@ -1032,8 +1034,26 @@ export interface WorkerPoolOptions {
  * Worker processes that run one task file: a mapper for {@link parallelMap}. Calls of it share the pool fairly.
  */
 export interface WorkerPool<Item = any, Result = any> extends Operation<Item, Result> {
-  /** How many processes, at most. Each of them runs up to `concurrencyPerWorker` items at the same time. */
-  readonly size: number
+  /**
+   * How many processes, at most: a positive integer. Each of them runs up to `concurrencyPerWorker` items at the same time.
+   *
+   * It may be changed at any time, and calls under way follow: a call without a `concurrency` of its own runs as many items
+   * at once as the pool can, one with it no more than that. Where the pool grows, processes start as soon as there is work
+   * for them. Where it shrinks, processes end between items: what they have begun ends there, what they have not goes to
+   * others; nothing is lost or run twice. Until then more items may run than the new size has room for.
+   * @throws {TypeError} ERR_INVALID_ARG_TYPE
+   * @throws {RangeError} ERR_OUT_OF_RANGE
+   * @example
+   * ```js
+   * import { workerPool } from 'millrace'
+   *
+   * const pool = workerPool(new URL('./double.js', import.meta.url), { size: 1 })
+   * pool.size = 2
+   * console.log(await Promise.all([pool.run(1), pool.run(2)]))
+   * await pool.close()
+   * ```
+   */
+  size: number
   /** The name that it was given, or that of its task file. */
   readonly label: string
   /**

@@ -231,7 +231,7 @@ describe('workerPool', () => {
     const path = join(process.cwd(), 'tasks/task.js')
     assert.deepEqual(settings, {
       task: { url: pathToFileURL(path).href, path },
-      size: undefined,
+      maxWorkers: undefined,
       concurrencyPerWorker: 1,
       gracePeriod: 200,
       env: { ...process.env },
@@ -298,7 +298,8 @@ describe('workerPool', () => {
     assert.equal(Object.isFrozen(execArgv), false)
     assert.equal(settings.setupData, setupData)
     assert.equal(settings.cwd, '/tmp/')
-    assert.equal(settings.size, 3)
+    assert.equal(settings.maxWorkers, 3)
+    assert.equal(workerPoolSettings('task.js', { maxWorkers: 4 }).maxWorkers, 4)
     assert.equal(settings.concurrencyPerWorker, 128)
     assert.equal(settings.gracePeriod, 0)
     assert.equal(settings.exportName, 'parse')
@@ -335,6 +336,7 @@ describe('workerPool', () => {
       size: ['2', null],
       protocol: [null, 1, ['message']],
       serialization: [null, true],
+      maxWorkers: ['2', null, 2n],
       concurrencyPerWorker: ['4', null, true],
       gracePeriod: ['1s', null],
       env: [null, 'A=1', [], { A: 1 }, { A: null }],
@@ -369,6 +371,7 @@ describe('workerPool', () => {
     }
     const wrongValues = {
       size: [0, -1, 1.5, NaN, Infinity],
+      maxWorkers: [0, -1, 1.5, NaN, Infinity],
       concurrencyPerWorker: [0, -1, 1.5, NaN, 129, Infinity],
       gracePeriod: [-1, NaN, Infinity, 2 ** 31],
       exportName: [''],

@@ -60,7 +60,7 @@ import { shippedFunction } from './shipped-function.js'
 /**
  * @typedef {object} PoolFields
  * @property {TaskFile | import('./shipped-script.js').ShippedFunction} task
- * @property {number | undefined} size undefined: what the machine offers, which the pool asks the system for
+ * @property {number | undefined} maxWorkers undefined: what the machine offers, which the pool asks the system for
  * @property {number} concurrencyPerWorker
  * @property {number} gracePeriod milliseconds that an item may go on when it is cut off
  * @property {readonly string[]} execArgv
@@ -162,7 +162,7 @@ export function workerPoolSettings(task, options) {
   const checked = typeof task === 'function' ? functionTask(task, given) : taskFile(task, cwd)
   return Object.freeze({
     task: checked,
-    size: positiveInteger(given, 'size', undefined),
+    maxWorkers: maxWorkers(given),
     concurrencyPerWorker: integerUpTo(given, 'concurrencyPerWorker', MAX_CONCURRENCY_PER_WORKER, 1),
     gracePeriod: milliseconds(given, 'gracePeriod', GRACE_MS),
     execArgv: execArgv(given),
@@ -194,6 +194,25 @@ export function runSettings(options) {
 export function closeSettings(options) {
   const given = optionsObject(options, CLOSE_OPTIONS) ?? {}
   return Object.freeze({ force: flag(given, 'force', false) })
+}
+
+/**
+ * @param {unknown} size what is assigned to `pool.size`
+ * @returns {number}
+ * @throws {TypeError} ERR_INVALID_ARG_TYPE
+ * @throws {RangeError} ERR_OUT_OF_RANGE
+ */
+export function poolSize(size) {
+  const checked = positiveInteger({ size }, 'size', undefined)
+  if (checked === undefined) throw invalidArgType('size', 'a positive integer', size)
+  return checked
+}
+
+/** @param {Record<string, unknown>} given */
+function maxWorkers(given) {
+  if (given.size !== undefined && given.maxWorkers !== undefined)
+    throw invalidArgType('size', 'no size: maxWorkers is given, and means the same', given.size)
+  return positiveInteger(given, 'maxWorkers', positiveInteger(given, 'size', undefined))
 }
 
 /**
@@ -529,6 +548,7 @@ const CALL_OPTIONS = [
 ]
 const POOL_OPTIONS = [
   'size',
+  'maxWorkers',
   'concurrencyPerWorker',
   'gracePeriod',
   'execArgv',

@@ -88,7 +88,8 @@ export class PoolCall {
     const timeout = tries?.timeout ?? 0
     this.#flags = settings.form | (timeout > 0 ? TIMED : 0)
     this.#results = new PoolResults(core, settings.settled || settings.form !== 0, timeout)
-    const concurrency = Math.min(settings.concurrency ?? core.capacity, core.capacity)
+    // The pool may change its size: the engine knows how many it has room for.
+    const concurrency = Math.min(settings.concurrency ?? NO_LIMIT, NO_LIMIT)
     this.id = core.native.open(
       preserveOrder,
       this.#stopsOnError,
@@ -240,6 +241,13 @@ export class PoolCall {
   allEnded() {
     this.#ended = true
     this.#checkFinished()
+  }
+
+  /** The pool has another size: more of the source may be pulled. */
+  resized() {
+    if (this.#phase !== ACTIVE) return
+    this.#tell()
+    this.proceed()
   }
 
   /** Something was received, or the source has something. */

@@ -22,6 +22,7 @@ import { exitOf, startError } from './worker-failure.js'
  * @property {(error: unknown, hard?: boolean) => void} fail
  * @property {() => void} allEnded
  * @property {() => void} proceed
+ * @property {() => void} [resized] the pool has another size
  * @property {boolean} [idle] nobody waits for anything of it
  */
 

@@ -36,8 +36,7 @@ export class PoolRuns {
     this.#core = core
     this.#skipped = skipped
     this.#writer = core.itemWriter()
-    const { capacity } = core
-    this.id = core.native.open(false, false, capacity, NO_LIMIT, Number.MAX_SAFE_INTEGER, 0, 0, false)
+    this.id = core.native.open(false, false, NO_LIMIT, NO_LIMIT, Number.MAX_SAFE_INTEGER, 0, 0, false)
     core.add(this)
   }
 

@@ -8,7 +8,7 @@ import { Encoder } from './codec.js'
 import { invalidArgType, PoolClosedError, SerializationError, WorkerStartError } from './errors.js'
 import { JsonDecoder, JsonEncoder } from './fork-message.js'
 import { isWorker } from './is-worker.js'
-import { closeSettings, runSettings, workerPoolSettings } from './options.js'
+import { closeSettings, poolSize, runSettings, workerPoolSettings } from './options.js'
 import { openRuns, startCall } from './outcome.js'
 import { permissionFlags } from './permission.js'
 import { PoolCall } from './pool-call.js'
@@ -58,11 +58,29 @@ class WorkerPool {
   /** @param {Readonly<import('./options.js').PoolSettings>} settings */
   constructor(settings) {
     this.#settings = settings
-    this.#size = settings.size ?? availableParallelism()
+    this.#size = settings.maxWorkers ?? availableParallelism()
   }
 
+  /** @returns {number} */
   get size() {
     return this.#size
+  }
+
+  /** @param {unknown} size */
+  set size(size) {
+    const checked = Math.min(poolSize(size), MAX_CAPACITY)
+    this.#size = checked
+    const core = this.#core
+    if (core === undefined || this.#phase !== OPEN) return
+    core.capacity = this.#capacity
+    core.native.resize(checked)
+    for (const call of [...core.calls]) call.resized?.()
+    this.#checkReady()
+  }
+
+  get #capacity() {
+    // Each number is small enough, their product need not be.
+    return Math.min(this.#size * this.#settings.concurrencyPerWorker, MAX_CAPACITY)
   }
 
   get label() {
@@ -198,8 +216,7 @@ class WorkerPool {
     const speaksJson = protocol === 'message' && serialization === 'json'
     this.#core ??= new PoolCore(
       this.#settings.label,
-      // Each number is small enough, their product need not be.
-      Math.min(this.#size * lanes, MAX_CAPACITY),
+      this.#capacity,
       (onWake) =>
         NativePool.processes(this.#size, lanes, gracePeriod, processOptions(this.#settings), onWake),
       (define) => (speaksJson ? new JsonEncoder(define) : new Encoder(define)),
@@ -256,8 +273,17 @@ class WorkerPool {
 
   #onReady() {
     // One that has ended since was ready all the same: work that comes starts it again.
-    if (this.#ready === undefined || --this.#awaited > 0) return
-    this.#core?.hold(-1)
+    this.#awaited--
+    this.#checkReady()
+  }
+
+  /** The pool may need fewer workers than when somebody began to wait for them. */
+  #checkReady() {
+    const core = this.#core
+    if (this.#ready === undefined || core === undefined) return
+    this.#awaited = Math.min(this.#awaited, this.#size - core.native.readyWorkers())
+    if (this.#awaited > 0) return
+    core.hold(-1)
     this.#ready.resolve()
     this.#ready = undefined
   }

@@ -31,6 +31,10 @@ import type * as moduleTask from './task-module.cjs'
   const results = parallelMap([1], pool)
   expect<Equal<typeof results, ParallelMap<any>>>()
   expect<Equal<typeof pool.size, number>>()
+  pool.size = 3
+  // @ts-expect-error no number
+  pool.size = '3'
+  workerPool('./task.js', { maxWorkers: 2 })
   expect<Equal<typeof pool.label, string>>()
 }
 

@@ -373,6 +373,12 @@ impl NativePool {
         self.started.as_ref().map_or(0, |started| started.first_pid())
     }
 
+    /// The pool has so many workers at most from now on.
+    #[napi(catch_unwind)]
+    pub fn resize(&self, size: u32) {
+        self.act(|core| core.resize(size));
+    }
+
     /// Workers that are up.
     #[napi(catch_unwind)]
     pub fn ready_workers(&self) -> u32 {

@@ -35,7 +35,12 @@ pub(super) struct Part {
 #[derive(Debug)]
 pub(super) struct Call {
     pub id: CallId,
+    /// Its concurrency is no more than the pool has at the moment.
     pub config: CallConfig,
+    /// The concurrency that was asked for.
+    wanted: u32,
+    /// The pool has changed its size since.
+    resized: bool,
     pub source_ended: bool,
     /// Nobody wants its outcomes any more.
     pub cancelled: bool,
@@ -104,11 +109,15 @@ struct Stop {
 impl Call {
     /// `size`: the most workers of the pool; `lanes`: how many items each of them runs at the same time.
     pub fn new(id: CallId, config: CallConfig, size: u32, lanes: u32) -> Self {
+        let wanted = config.concurrency;
+        let config = CallConfig { concurrency: wanted.clamp(1, size.saturating_mul(lanes)), ..config };
         let most_holders = config.concurrency.min(size);
         Self {
             id,
             keyed: config.keyed.then(|| Box::new(Keyed::new(&config, most_holders, lanes))),
             config,
+            wanted,
+            resized: false,
             source_ended: false,
             cancelled: false,
             kill_at: None,
@@ -159,7 +168,9 @@ impl Call {
 
     /// How many of its slots one worker may have: more than one only where there can be fewer workers than slots.
     fn most_slots(&self, reach: u32) -> usize {
-        self.most_holders.div_ceil(reach.max(1)) as usize
+        // A pool that has shrunk has more slots than before.
+        let slots = self.keyed.as_ref().map_or(0, |keyed| keyed.slots());
+        slots.div_ceil(reach.min(self.most_holders).max(1) as usize)
     }
 
     pub fn is_keyed(&self) -> bool {
@@ -204,7 +215,26 @@ impl Call {
 
     /// How many workers more may run it.
     pub fn free_slots(&self) -> u32 {
-        self.most_holders.saturating_sub(self.holders)
+        let left = self.config.concurrency.saturating_sub(self.granted);
+        self.most_holders.saturating_sub(self.holders).min(left)
+    }
+
+    /// The pool has another size now. What workers have of the call they keep.
+    pub fn resize(&mut self, size: u32, lanes: u32) {
+        self.config.concurrency = self.wanted.clamp(1, size.saturating_mul(lanes));
+        self.most_holders = self.config.concurrency.min(size);
+        self.resized |= lanes > 1;
+        if let Some(keyed) = &mut self.keyed {
+            keyed.grow(self.most_holders);
+        }
+    }
+
+    /// Whether a worker that may run so many items of it at once should have no more of it until it has none: what it
+    /// was granted in a pool of another size is not its share any more.
+    pub fn is_outgrown(&self, lanes: Option<u32>) -> bool {
+        let Some(lanes) = lanes.filter(|_| self.resized) else { return false };
+        let (concurrency, workers) = (self.config.concurrency, self.most_holders);
+        !(concurrency / workers..=concurrency.div_ceil(workers)).contains(&lanes)
     }
 
     /// The most workers that run it at once.
@@ -222,7 +252,8 @@ impl Call {
     /// by more than one, and all together come to the concurrency.
     fn next_grant(&self) -> u32 {
         let left = self.config.concurrency.saturating_sub(self.granted);
-        left.div_ceil(self.free_slots().max(1)).max(1)
+        let share = self.config.concurrency.div_ceil(self.most_holders);
+        left.div_ceil(self.free_slots().max(1)).clamp(1, share)
     }
 
     /// Nothing runs, and nothing is left to deliver.

@@ -54,6 +54,17 @@ impl Keyed {
         }
     }
 
+    /// More workers may run the call: what comes for the first time goes to them.
+    pub fn grow(&mut self, slots: u32) {
+        while self.slots.len() < slots as usize {
+            self.slots.push(Slot::default());
+        }
+    }
+
+    pub fn slots(&self) -> usize {
+        self.slots.len()
+    }
+
     /// Parts of a chunk with these keys: the ends of each, and its partition.
     pub fn cut(&self, keys: &[Partition]) -> Vec<(u32, u32, Partition)> {
         let mut parts: Vec<(u32, u32, Partition)> = Vec::new();

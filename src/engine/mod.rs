@@ -24,6 +24,7 @@ mod call;
 mod contract;
 mod ending;
 mod keyed;
+mod lifecycle;
 mod schedule;
 #[cfg(test)]
 mod sim;
@@ -58,6 +59,8 @@ pub struct Engine {
     /// Workers in a row that died before they had finished anything, without an item to charge it to. Too many, and no
     /// more are started, until one has done something, waiting work has failed, or a call opens.
     barren: u32,
+    /// So many workers are to be there, ahead of work; none when they are.
+    warm: u32,
     /// A worker could not be started: the same at once.
     start_failed: bool,
     /// When to look again whether an idle worker can take something over.
@@ -87,6 +90,7 @@ impl Engine {
             next_worker: 0,
             served: CallId::MAX,
             barren: 0,
+            warm: 0,
             start_failed: false,
             look_again: None,
             emptied: None,
@@ -99,8 +103,7 @@ impl Engine {
     }
 
     /// Opens a call.
-    pub fn handle_open(&mut self, mut config: CallConfig) -> CallId {
-        config.concurrency = config.concurrency.clamp(1, self.config.size.saturating_mul(self.config.lanes));
+    pub fn handle_open(&mut self, config: CallConfig) -> CallId {
         self.hope_again();
         let id = self.next_call;
         self.next_call += 1;
@@ -227,6 +230,7 @@ impl Engine {
         self.settle_end(id);
         self.forget(worker, id);
         self.retire_idle();
+        self.retire_leaving(worker);
         self.schedule(now);
         Ok(())
     }
@@ -278,7 +282,7 @@ impl Engine {
                 }
             }
         }
-        let barren = ran.is_empty() && cut_off.is_empty() && !state.has_finished_any() && !state.is_condemned();
+        let barren = ran.is_empty() && cut_off.is_empty() && state.is_barren();
         if ran.len() == 1 && cut_off.is_empty() {
             self.charge(worker, ran.remove(0));
         } else {
@@ -300,8 +304,9 @@ impl Engine {
         }
         if barren {
             self.barren += 1;
+            self.warm = 0;
             self.start_failed |= state.is_starting();
-        } else {
+        } else if !state.is_retired() {
             self.hope_again();
         }
         if !self.has_hope() && self.workers.values().all(Worker::is_retired) {
@@ -333,13 +338,6 @@ impl Engine {
         self.closing = true;
         self.retire_idle();
         self.settle_closing();
-    }
-
-    /// Starts workers ahead of work, up to `count` in all.
-    pub fn handle_warm_up(&mut self, count: u32) {
-        while !self.closing && (self.workers.len() as u32) < count.min(self.config.size) {
-            self.spawn();
-        }
     }
 
     /// The next thing to do.
@@ -374,11 +372,12 @@ impl Engine {
         self.calls.values().any(|call| !call.cancelled && is_busy(call))
     }
 
-    /// Workers that are up, and those that start.
+    /// Workers that are up, and stay, and those that start.
     #[must_use]
     pub fn poll_workers(&self) -> (u32, u32) {
         let starting = self.workers.values().filter(|worker| worker.is_starting()).count();
-        ((self.workers.len() - starting) as u32, starting as u32)
+        let ready = self.workers.values().filter(|worker| !worker.is_starting() && worker.stays()).count();
+        (ready as u32, starting as u32)
     }
 
     /// This item, and no other, ran in a worker that has died.

@@ -46,6 +46,7 @@ impl Engine {
         }
         self.make_way();
         self.spawn_for_queue();
+        self.staff_up();
         self.share(now);
     }
 
@@ -78,13 +79,10 @@ impl Engine {
 
     /// How many workers there can be: as many as there are, where no more come.
     pub(super) fn reach(&self) -> u32 {
-        if self.can_spawn() {
-            return self.config.size;
-        }
-        self.workers.values().filter(|worker| !worker.is_retired()).count() as u32
+        if self.has_hope() { self.config.size } else { self.staff().max(1) }
     }
 
-    fn can_spawn(&self) -> bool {
+    pub(super) fn can_spawn(&self) -> bool {
         self.has_hope() && (self.workers.len() as u32) < self.config.size
     }
 
@@ -173,15 +171,18 @@ impl Engine {
 
     /// Whether something of the call that waits may go to this worker, now or later.
     fn may_go(&self, id: WorkerId, worker: &Worker, call: &Call) -> bool {
-        (call.may_spread() || worker.runs(call.id)) && call.has_parts_for(id, self.reach())
+        let fits = match worker.lanes_of(call.id) {
+            Some(lanes) => !call.is_outgrown(Some(lanes)),
+            None => call.may_spread(),
+        };
+        fits && call.has_parts_for(id, self.reach())
     }
 
     /// Whether a part of the call would start at once here.
     fn starts_at(&self, id: WorkerId, worker: &Worker, call: &Call) -> bool {
-        let has_lanes = if worker.runs(call.id) {
-            worker.free_lanes_for(call.id) > 0
-        } else {
-            worker.free_lanes() > 0 && call.may_spread()
+        let has_lanes = match worker.lanes_of(call.id) {
+            Some(lanes) => worker.free_lanes_for(call.id) > 0 && !call.is_outgrown(Some(lanes)),
+            None => worker.free_lanes() > 0 && call.may_spread(),
         };
         has_lanes && call.has_parts_for(id, self.reach())
     }
@@ -283,10 +284,10 @@ impl Engine {
         let blocked_at = behind.filter(|_| may_move || call.most_holders() > 1).map(|since| since + BLOCKED_MICROS);
         let worth_taking = call.nanos_per_item().unwrap_or(0) * u64::from(unclaimed) >= WORTH_TAKING_NANOS;
         let starts_elsewhere = idle
-            && self
-                .free_workers()
-                .filter(|(other, _)| *other != id)
-                .any(|(_, other)| if other.runs(call.id) { other.free_lanes_for(call.id) > 0 } else { may_move });
+            && self.free_workers().filter(|(other, _)| *other != id).any(|(_, other)| match other.lanes_of(call.id) {
+                Some(lanes) => other.free_lanes_for(call.id) > 0 && !call.is_outgrown(Some(lanes)),
+                None => may_move,
+            });
         let shared_at = starts_elsewhere.then_some(if worth_taking { 0 } else { part.since + SLOW_MICROS });
         let due = blocked_at.into_iter().chain(shared_at).min()?;
         let most = match behind {

@@ -14,7 +14,7 @@
 
 use super::{
     Action, CELLS, CallConfig, CallId, Cancel, ChunkId, Engine, Failure, Kept, MAX_AUTO_WINDOW, MAX_BARREN_DEATHS,
-    Micros, Partition, PoolConfig, Retry, Sent, Status, WorkerId,
+    Micros, Partition, PoolConfig, Retry, Sent, Status, Worker, WorkerId,
 };
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -119,6 +119,9 @@ struct Seen {
     /// Items with keys that began, and items that were taken back for others of a higher priority.
     keyed: u64,
     made_way: u64,
+    /// Changes of the pool's size, and workers that went because of it.
+    resized: u64,
+    shrunk: u64,
     events: u64,
 }
 
@@ -142,6 +145,8 @@ impl Seen {
         self.survived += other.survived;
         self.keyed += other.keyed;
         self.made_way += other.made_way;
+        self.resized += other.resized;
+        self.shrunk += other.shrunk;
         self.events += other.events;
     }
 
@@ -166,6 +171,8 @@ impl Seen {
                 self.survived,
                 self.keyed,
                 self.made_way,
+                self.resized,
+                self.shrunk,
             ]
             .iter()
             .all(|count| *count > 5)
@@ -199,6 +206,7 @@ enum Event {
     /// What JavaScript says of this try.
     Verdict(ChunkId, u32, u32, bool),
     Close,
+    Resize(u32),
     /// The time is told though nothing is due.
     LookUp,
     WarmUp(u32),
@@ -233,6 +241,10 @@ struct Sim {
     opened: usize,
     closing: bool,
     closed: bool,
+    /// The size, or what it was when actions that are not performed were asked for.
+    most_workers: u32,
+    /// There may be actions from before the last change of size.
+    resizing: bool,
     spawns: u64,
     warm_ups: u64,
     /// Items that ran when their worker died by itself.
@@ -451,6 +463,8 @@ impl Sim {
             opened: 0,
             closing: false,
             closed: false,
+            most_workers: config.size,
+            resizing: false,
             spawns: 0,
             warm_ups: 0,
             charged: 0,
@@ -472,6 +486,13 @@ impl Sim {
         }
         if sim.random.chance(30) {
             sim.after(0, Event::LookUp);
+        }
+        if sim.random.chance(30) {
+            for _ in 0..sim.random.between(1..=6) {
+                let delay = sim.random.pick(&[300, 3_000, 30_000, 300_000]);
+                let (delay, size) = (sim.random.below(delay), sim.random.between(1..=6) as u32);
+                sim.after(delay, Event::Resize(size));
+            }
         }
         if sim.random.chance(20) {
             let (delay, count) = (sim.random.between(0..=3_000), sim.random.between(1..=8) as u32);
@@ -529,6 +550,18 @@ impl Sim {
                 self.closing = true;
                 self.engine.handle_close();
             }
+            Event::Resize(size) => {
+                self.seen.resized += 1;
+                self.config.size = size;
+                self.resizing = true;
+                self.most_workers = self.most_workers.max(size);
+                self.engine.handle_resize(size, self.now);
+                // Keys leave a worker that is to go, even if it is called back later.
+                let workers = &self.engine.workers;
+                for call in self.calls.values_mut() {
+                    call.homes.retain(|_, home| workers.get(home).is_some_and(Worker::stays));
+                }
+            }
             Event::LookUp => {
                 self.tell_time();
                 if !self.closed && self.random.chance(90) {
@@ -538,7 +571,7 @@ impl Sim {
             }
             Event::WarmUp(count) => {
                 self.warm_ups += 1;
-                self.engine.handle_warm_up(count);
+                self.engine.handle_warm_up(count, self.now);
             }
             Event::Started(worker) => self.start(worker),
             Event::Step(worker, epoch) => {
@@ -884,6 +917,8 @@ impl Sim {
         if performed {
             self.wake_all();
         }
+        self.most_workers = self.config.size;
+        self.resizing = false;
         for call in self.calls.values_mut() {
             call.sealed |= call.is_ending();
         }
@@ -956,14 +991,7 @@ impl Sim {
                 assert!(!held || process.hostile || process.state == State::Dead, "forgets a call that it still holds");
             }
             Action::Kill { worker } => self.kill(worker),
-            Action::Retire { worker } => {
-                let process = self.processes.get_mut(&worker).expect("a worker that is there");
-                assert!(!std::mem::replace(&mut process.retiring, true), "retired twice");
-                assert!(self.closing, "retired while the pool is open");
-                if process.state == State::Idle {
-                    self.after(10, Event::Step(worker, self.processes[&worker].epoch));
-                }
-            }
+            Action::Retire { worker } => self.retire(worker),
             Action::Lost { worker, chunk, item, attempt } => self.lose(worker, chunk, item, attempt),
             Action::Deliver { chunk, item } => self.deliver(chunk, item),
             Action::Stopping { chunk, item } => {
@@ -1003,7 +1031,7 @@ impl Sim {
     fn spawn(&mut self, worker: WorkerId) {
         self.spawns += 1;
         // Invariant 3: never more workers than the pool's size.
-        assert!((self.processes.len() as u32) < self.config.size, "more workers than the pool has");
+        assert!((self.processes.len() as u32) < self.most_workers, "more workers than the pool has");
         self.check_spawns();
         let crash = self.random.chance(self.mood.crashes).then(|| {
             let items = if self.mood.barren { 0 } else { self.random.between(0..=20) as u32 };
@@ -1060,7 +1088,9 @@ impl Sim {
         let concurrency = call.plan.config.concurrency.min(self.config.size * self.config.lanes);
         let workers = concurrency.min(self.config.size);
         let even = concurrency / workers..=concurrency.div_ceil(workers);
-        assert!(even.contains(&lanes), "{lanes} lanes of {concurrency} for one of {workers} workers");
+        // In a pool that has changed its size, others may hold more than their share until they have ended something.
+        let fair = even.contains(&lanes) || (self.seen.resized > 0 && lanes <= *even.end()) || self.resizing;
+        assert!(fair, "{lanes} lanes of {concurrency} for one of {workers} workers");
         let priority = self.calls[&chunk.call].plan.config.priority;
         let ahead = if alone { 0 } else { self.unbegun_below(&self.processes[&worker], priority) };
         assert!(
@@ -1077,7 +1107,7 @@ impl Sim {
             assert!(call.items[first..first + items.len()].iter().all(|item| item.key == key), "keys in one part");
             // An item that has to be alone may go anywhere: the worker that it was at home in has died.
             let home = self.calls.get_mut(&chunk.call).unwrap().homes.insert(key, worker);
-            let is_there = |home| self.engine.workers.get(&home).is_some_and(|worker| !worker.is_retired());
+            let is_there = |home| self.engine.workers.get(&home).is_some_and(Worker::stays);
             assert!(home.is_none_or(|home| home == worker || !is_there(home)), "key {key} moves to worker {worker}");
         }
         let begun = None;
@@ -1161,6 +1191,18 @@ impl Sim {
             self.after(delay / 2, Event::End(worker, number));
         }
         self.after(delay, Event::Killed(worker));
+    }
+
+    fn retire(&mut self, worker: WorkerId) {
+        let process = self.processes.get_mut(&worker).expect("a worker that is there");
+        assert!(!std::mem::replace(&mut process.retiring, true), "retired twice");
+        assert!(process.parts.is_empty() || process.hostile, "retired with a part");
+        // Because the pool closes, or because it has shrunk.
+        assert!(self.closing || self.seen.resized > 0, "retired while the pool is open");
+        self.seen.shrunk += u64::from(!self.closing);
+        if process.state == State::Idle {
+            self.after(10, Event::Step(worker, self.processes[&worker].epoch));
+        }
     }
 
     fn deliver(&mut self, chunk: ChunkId, number: u32) {
@@ -1627,10 +1669,18 @@ impl Sim {
         assert!(!call.sealed && !call.finished, "item {index} of an ended call starts");
         // Invariant 3, in items: this one is the next.
         let most = call.plan.config.concurrency.min(self.config.size * self.config.lanes) as usize;
-        let honest = || self.processes.values().filter(|process| !process.hostile && process.state != State::Dead);
+        // What has begun in a worker that is to go ends there, whatever the concurrency is now.
+        let stays = |worker| self.seen.resized == 0 || self.engine.workers[worker].stays();
+        let honest = || {
+            let alive = self.processes.iter().filter(|(id, process)| stays(id) && process.state != State::Dead);
+            alive.map(|(_, process)| process).filter(|process| !process.hostile)
+        };
         let running = honest().flat_map(|process| &process.lanes).filter(|run| run.call == id).count();
-        assert!(running < most, "more than {most} items of call {id} run");
+        assert!(running < most || self.resizing, "more than {most} items of call {id} run");
         let process = &self.processes[&worker];
+        let leaves = self.engine.workers[&worker].leaves();
+        assert!(!leaves || !self.engine.actions.is_empty(), "worker {worker} begins something, and is to go");
+        assert!(!process.retiring, "worker {worker}, which is told to end, begins something");
         assert!(process.lanes.len() < self.config.lanes as usize, "worker {worker} runs too many items");
         // Invariant 6.
         assert!(!item.suspect || process.lanes.is_empty(), "suspect {index} runs beside others");
@@ -1675,18 +1725,23 @@ impl Sim {
             let engine_call = &self.engine.calls[id];
             let holders = self.engine.workers.values().filter(|worker| worker.runs(*id)).count();
             let most = call.plan.config.concurrency.min(self.config.size) as usize;
-            assert_eq!(engine_call.free_slots() as usize, most - holders, "how many workers run call {id}");
+            let (free, most_free) = (engine_call.free_slots() as usize, most.saturating_sub(holders));
+            assert!(free <= most_free, "{holders} workers run call {id}, and {free} more may");
+            assert!(
+                free == most_free || self.seen.resized > 0,
+                "{holders} workers run call {id}, and only {free} more"
+            );
             for (worker, process) in self.processes.iter().filter(|(_, process)| !process.hostile) {
                 if !self.engine.workers[worker].may_be_emptied() {
                     continue;
                 }
-                let may_spread = holders < most && !engine_call.has_suspects();
+                let may_spread = free > 0 && !engine_call.has_suspects();
                 let takes = self.has_lane_for(process, *id, may_spread);
                 let kept = self.engine.emptied == Some(*worker);
                 let waits = engine_call.has_parts_for(*worker, self.engine.reach());
                 assert!(!takes || kept || !waits, "a part waits while worker {worker} has a lane");
                 self.check_priority(*id, *worker, process, may_spread);
-                let suspect_waits = engine_call.has_suspects() && holders < most;
+                let suspect_waits = engine_call.has_suspects() && free > 0;
                 assert!(!suspect_waits || !process.parts.is_empty(), "a suspect waits while worker {worker} is idle");
             }
         }
@@ -1694,8 +1749,9 @@ impl Sim {
 
     /// What waits goes before all of a lower priority that a worker has not begun.
     fn check_priority(&self, id: CallId, worker: WorkerId, process: &Process, may_spread: bool) {
-        let (call, runs) = (&self.engine.calls[&id], self.engine.workers[&worker].runs(id));
-        if !call.has_parts_for(worker, self.engine.reach()) || !(may_spread || runs) {
+        let (call, lanes) = (&self.engine.calls[&id], self.engine.workers[&worker].lanes_of(id));
+        let may_go = lanes.map_or(may_spread, |lanes| !call.is_outgrown(Some(lanes)));
+        if !call.has_parts_for(worker, self.engine.reach()) || !may_go {
             return;
         }
         let unbegun = self.unbegun_below(process, call.config.priority);
@@ -1731,7 +1787,13 @@ impl Sim {
             }
         }
         let used: usize = calls.values().map(|(used, _)| used).sum();
-        used < most && calls.get(&id).map_or(may_spread, |(used, grant)| used < grant)
+        let concurrency = self.calls[&id].plan.config.concurrency.min(self.config.size * self.config.lanes) as usize;
+        let workers = concurrency.min(self.config.size as usize);
+        // What was granted in a pool of another size is given back first.
+        let fair = |grant: &usize| {
+            self.seen.resized == 0 || (concurrency / workers..=concurrency.div_ceil(workers)).contains(grant)
+        };
+        used < most && calls.get(&id).map_or(may_spread, |(used, grant)| used < grant && fair(grant))
     }
 
     /// Time passes, and nothing happens in between.
@@ -1772,10 +1834,12 @@ impl Sim {
         let most = call.plan.config.concurrency.min(self.config.size) as usize;
         let runs_it = process.lanes.iter().any(|run| run.call == part.chunk.call);
         let holders = self.engine.workers.values().filter(|worker| worker.runs(part.chunk.call)).count();
-        let mut others = self.processes.iter().filter(|(other, _)| **other != worker).map(|(_, other)| other);
+        let stays = |other: &WorkerId| !self.engine.workers[other].leaves();
+        let others = self.processes.iter().filter(|(other, _)| **other != worker && stays(other));
+        let mut others = others.map(|(_, other)| other);
         let idle = others.clone().any(|other| {
             let has_nothing = other.inbox.is_empty() && other.outbox.is_empty() && other.lanes.is_empty();
-            other.state == State::Idle && has_nothing && other.since <= lately
+            other.state == State::Idle && has_nothing && !other.retiring && other.since <= lately
         });
         // It could have moved to an idle worker, if the call may spread or this one lets go of it.
         let reserved = self.engine.calls[&part.chunk.call].has_suspects() || call.plan.config.keyed;
@@ -1791,7 +1855,7 @@ impl Sim {
 
     /// No spawn loop: where workers do nothing, each call can try its luck a bounded number of times.
     fn check_spawns(&self) {
-        let tries = self.plans.len() as u64 + self.warm_ups;
+        let tries = self.plans.len() as u64 + self.warm_ups + 6 * self.seen.resized;
         let mut most = tries * u64::from(self.config.size + MAX_BARREN_DEATHS);
         if self.mood.fails_to_start < 100 {
             most += 20 + 3 * (self.seen.items + self.charged + self.seen.kills);

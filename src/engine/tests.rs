@@ -108,7 +108,7 @@ fn a_late_answer_is_not_taken_for_one_about_the_cells_next_part() {
 fn a_part_that_a_dead_worker_has_never_seen_is_charged_to_nobody() {
     let mut engine = pool(1);
     let call = engine.handle_open(CALL);
-    engine.handle_warm_up(1);
+    engine.handle_warm_up(1, 0);
     actions(&mut engine);
     engine.handle_chunk(call, &[1, 1], 0);
     // Nobody has looked at the dispatch yet: the cell still tells of another part.
@@ -264,7 +264,7 @@ fn workers_that_die_at_once_are_not_replaced_for_ever_beside_one_that_lives() {
 #[test]
 fn a_worker_retired_while_it_starts_may_still_become_ready() {
     let mut engine = pool(1);
-    engine.handle_warm_up(1);
+    engine.handle_warm_up(1, 0);
     assert_eq!(engine.poll_action(), Some(Action::Spawn { worker: 0 }));
     engine.handle_close();
     assert_eq!(engine.poll_action(), Some(Action::Retire { worker: 0 }));
@@ -297,7 +297,7 @@ fn shared_workers(size: u32) -> (Engine, [CallId; 2], Vec<(WorkerId, Sent)>) {
     let mut engine = Engine::new(PoolConfig { size, lanes: 2, grace: 1_000, seed: 0 });
     let config = CallConfig { ordered: false, stop_on_error: false, chunk: Some(1), ..CALL };
     let calls = [engine.handle_open(CallConfig { concurrency: 2, ..config }), engine.handle_open(config)];
-    engine.handle_warm_up(size);
+    engine.handle_warm_up(size, 0);
     actions(&mut engine);
     for call in calls {
         for _ in 0..2 {
@@ -365,7 +365,7 @@ fn where_no_worker_can_be_started_one_is_emptied_for_an_item_that_has_to_be_alon
 fn lanes_that_are_given_back_are_given_again() {
     let mut engine = Engine::new(PoolConfig { size: 2, lanes: 4, grace: 1_000, seed: 0 });
     let call = engine.handle_open(CallConfig { ordered: false, concurrency: 5, chunk: Some(1), ..CALL });
-    engine.handle_warm_up(2);
+    engine.handle_warm_up(2, 0);
     for now in 0..10 {
         actions(&mut engine);
         engine.handle_chunk(call, &[1], now);
@@ -385,7 +385,7 @@ fn lanes_that_are_given_back_are_given_again() {
 fn parts_go_to_the_worker_with_the_most_free_lanes() {
     let mut engine = Engine::new(PoolConfig { size: 3, lanes: 4, grace: 1_000, seed: 0 });
     let call = engine.handle_open(CallConfig { ordered: false, concurrency: 12, chunk: Some(1), ..CALL });
-    engine.handle_warm_up(3);
+    engine.handle_warm_up(3, 0);
     actions(&mut engine);
     for expected in [[1, 0, 0], [1, 1, 0], [1, 1, 1], [2, 1, 1], [2, 2, 1], [2, 2, 2]] {
         engine.handle_chunk(call, &[1], 0);
@@ -418,7 +418,7 @@ fn a_new_worker_is_started_though_there_is_a_lane_beside_others() {
 fn one_slow_item_beside_others_that_move_on_blocks_nothing() {
     let mut engine = Engine::new(PoolConfig { size: 2, lanes: 2, grace: 1_000, seed: 0 });
     let call = engine.handle_open(CallConfig { ordered: false, concurrency: 4, chunk: Some(1), ..CALL });
-    engine.handle_warm_up(2);
+    engine.handle_warm_up(2, 0);
     actions(&mut engine);
     for _ in 0..6 {
         engine.handle_chunk(call, &[1], 0);

@@ -152,6 +152,8 @@ pub(super) struct Returned {
 enum Prospect {
     #[default]
     Stays,
+    /// It goes when what it has begun has ended.
+    Leaves,
     /// It was told to end.
     Retired,
     /// We are about to kill it.
@@ -201,11 +203,41 @@ impl Worker {
 
     /// Lets it end if it has nothing to do; true the first time.
     pub fn retire_idle(&mut self) -> bool {
-        let retires = self.dispatches.is_empty() && self.prospect == Prospect::Stays;
+        let goes = matches!(self.prospect, Prospect::Stays | Prospect::Leaves);
+        let retires = self.dispatches.is_empty() && goes;
         if retires {
             self.prospect = Prospect::Retired;
         }
         retires
+    }
+
+    pub fn stays(&self) -> bool {
+        self.prospect == Prospect::Stays
+    }
+
+    /// It gets nothing more.
+    pub fn leave(&mut self) {
+        self.prospect = Prospect::Leaves;
+    }
+
+    /// It is wanted again, if it was to go.
+    pub fn stay(&mut self) -> bool {
+        let stays = self.leaves();
+        if stays {
+            self.prospect = Prospect::Stays;
+        }
+        stays
+    }
+
+    /// It is to go, and has something.
+    pub fn leaves(&self) -> bool {
+        self.prospect == Prospect::Leaves
+    }
+
+    /// How little is lost where it goes: nothing, a start, or time until what it has begun has ended.
+    pub fn cost(&self) -> (bool, bool, u32) {
+        let unfinished = self.dispatches().map(|part| part.items() - part.finished).sum();
+        (!self.dispatches.is_empty(), !self.ready, unfinished)
     }
 
     pub fn is_starting(&self) -> bool {

@@ -206,8 +206,15 @@ impl Core {
         }
     }
 
+    /// The pool has so many workers at most from now on.
+    pub fn resize(&mut self, size: u32) {
+        let now = self.now();
+        self.engine.handle_resize(size, now);
+    }
+
     pub fn warm_up(&mut self, workers: u32) {
-        self.engine.handle_warm_up(workers);
+        let now = self.now();
+        self.engine.handle_warm_up(workers, now);
     }
 
     /// What the consumer said of a try that it was asked about: whether there is another.
