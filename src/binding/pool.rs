@@ -11,6 +11,7 @@ use crate::{
     error::Error,
     place::{
         ItemSize, Large, Place, Pool,
+        command::{Programs, Protocol, format::Format, item::ItemPrograms},
         limits::Limits,
         native::Threads,
         output::Output,
@@ -31,6 +32,7 @@ use std::{
     collections::HashMap,
     os::fd::AsRawFd,
     sync::{Arc, Weak},
+    time::Duration,
 };
 
 /// What a pool of worker processes is started with.
@@ -60,6 +62,21 @@ pub struct ProcessOptions {
     /// The first frame of each worker.
     #[napi(ts_type = "Uint8Array")]
     pub init: napi::bindgen_prelude::Uint8Array,
+}
+
+/// What a pool of programs is started with, beside what worker processes have.
+#[napi(object)]
+pub struct CommandOptions {
+    /// 'ndjson', 'lines', 'nul' or 'length-prefixed'.
+    pub format: String,
+    /// A program for each item; the arguments from this one on may have a place for it.
+    pub per_item_from: Option<u32>,
+    /// Items sent ahead; 0: automatic.
+    pub read_ahead: u32,
+    /// Most bytes of an answer.
+    pub max_answer: f64,
+    /// Milliseconds after which a program that waits for input has stalled.
+    pub stall: f64,
 }
 
 /// When items are tried again, and how long a try may take; milliseconds.
@@ -139,24 +156,8 @@ impl NativePool {
         options: ProcessOptions,
         on_wake: Function<(), ()>,
     ) -> Result<Self> {
-        let launch = Launch {
-            program: options.program.into(),
-            args: options.args.into_iter().map(Into::into).collect(),
-            env: options.env.chunks_exact(2).map(|pair| (pair[0].clone().into(), pair[1].clone().into())).collect(),
-            cwd: options.cwd.map(Into::into),
-            stdout: output(&options.stdout)?,
-            stderr: output(&options.stderr)?,
-            limits: Limits {
-                nice_increment: options.nice_increment.cast_signed(),
-                cpu_seconds: options.cpu_seconds.map(whole),
-                open_files: options.open_files.map(whole),
-                core_size: options.core_size.map(whole),
-            },
-            max_memory: options.max_memory.map(whole),
-            once: options.once == Some(true),
-            report_flag: options.report_flag.map(Into::into),
-        };
         let init = options.init.to_vec();
+        let launch = launch(options)?;
         let config = PoolConfig { size, lanes, grace: whole(grace_ms * 1000.0), seed: seed() };
         let mut started = None;
         let pool = Self::new(env, config, &on_wake, |watch, pool| {
@@ -165,6 +166,33 @@ impl NativePool {
             Box::new(processes)
         })?;
         Ok(Self { started, ..pool })
+    }
+
+    /// A pool of programs of any kind.
+    #[napi(factory, catch_unwind)]
+    #[allow(clippy::needless_pass_by_value)] // as above
+    pub fn commands(
+        env: Env,
+        size: u32,
+        grace_ms: f64,
+        options: ProcessOptions,
+        command: CommandOptions,
+        on_wake: Function<(), ()>,
+    ) -> Result<Self> {
+        let launch = launch(options)?;
+        let format = Format::named(&command.format)
+            .ok_or_else(|| napi::Error::from_reason(format!("there is no format {:?}", command.format)))?;
+        let max_answer = whole(command.max_answer) as usize;
+        let read_ahead = (command.read_ahead > 0).then_some(command.read_ahead);
+        let stall = Duration::from_micros(whole(command.stall * 1000.0));
+        let config = PoolConfig { size, lanes: 1, grace: whole(grace_ms * 1000.0), seed: seed() };
+        Self::new(env, config, &on_wake, |_, pool| match command.per_item_from {
+            Some(from) => Box::new(ItemPrograms::new(launch, from as usize, format, max_answer, pool)),
+            None => {
+                let protocol = Protocol { format, read_ahead, max_answer };
+                Box::new(Programs::new(launch, protocol, stall, pool))
+            }
+        })
     }
 
     /// A pool of threads that run native operations.
@@ -457,6 +485,26 @@ impl NativePool {
     fn act(&self, act: impl FnOnce(&mut Core)) {
         self.with(act, |_| ());
     }
+}
+
+fn launch(options: ProcessOptions) -> Result<Launch> {
+    Ok(Launch {
+        program: options.program.into(),
+        args: options.args.into_iter().map(Into::into).collect(),
+        env: options.env.chunks_exact(2).map(|pair| (pair[0].clone().into(), pair[1].clone().into())).collect(),
+        cwd: options.cwd.map(Into::into),
+        stdout: output(&options.stdout)?,
+        stderr: output(&options.stderr)?,
+        limits: Limits {
+            nice_increment: options.nice_increment.cast_signed(),
+            cpu_seconds: options.cpu_seconds.map(whole),
+            open_files: options.open_files.map(whole),
+            core_size: options.core_size.map(whole),
+        },
+        max_memory: options.max_memory.map(whole),
+        once: options.once == Some(true),
+        report_flag: options.report_flag.map(Into::into),
+    })
 }
 
 fn output(name: &str) -> Result<Output> {

@@ -25,12 +25,13 @@
 //! | 13 tried | call, low and high half of the index, attempt: which try the error is of that comes |
 //! | 14 message | worker, low and high half of the index, bytes in rows, bytes in text |
 //! | 15 progress | worker, low and high half of the index, then two doubles (low half first): done, total |
+//! | 16 notice | worker, which (see [`super::Notice`]), bytes in rows |
 //!
 //! An entry: low half of the index; status and, from bit 8 on, the high half; worker; bytes of row; bytes of text.
 //! The row of a lost item, a failed start or an exit is not a value: u32 length, JSON (see [`super::Exit`]), then the value that
 //! the worker gave as the cause, or nothing.
 
-use super::{ItemSize, output::Written, row};
+use super::{ItemSize, Notice, output::Written, row};
 use crate::{
     engine::{CallId, ChunkId, Status, WorkerId},
     native::Output,
@@ -53,6 +54,7 @@ const AGAIN: u32 = 12;
 const TRIED: u32 = 13;
 const MESSAGE: u32 = 14;
 const PROGRESS: u32 = 15;
+const NOTICE: u32 = 16;
 
 /// Bytes of the three lengths, and of the number of large values.
 const HEADER_BYTES: usize = 16;
@@ -193,6 +195,11 @@ impl Batch {
     /// Whose messages are taken with this batch, and how much that is of their windows.
     pub fn take_messages(&mut self) -> Vec<(WorkerId, u32)> {
         std::mem::take(&mut self.messages)
+    }
+
+    pub fn notice(&mut self, worker: WorkerId, notice: Notice, text: &str) {
+        self.section([NOTICE, worker, notice as u32, text.len() as u32]);
+        self.rows.extend_from_slice(text.as_bytes());
     }
 
     pub fn closed(&mut self) {

@@ -5,6 +5,7 @@
 //! that a blocked event loop delays no kill.
 
 pub mod batch;
+pub mod command;
 pub mod limits;
 #[cfg(test)]
 mod lying_worker;
@@ -82,6 +83,8 @@ pub struct Exit {
     pub stderr: String,
     /// Why it could not be started at all.
     pub spawn_error: Option<String>,
+    /// The system's number for that.
+    pub spawn_errno: Option<i32>,
     /// What it did against the protocol, for which it was killed.
     pub violation: Option<String>,
     /// It had not become ready.
@@ -95,7 +98,8 @@ pub struct Exit {
 
 /// What workers say. Bytes are written by `take`, called at most once, to wherever the receiver keeps them.
 pub trait Events {
-    fn ready(&mut self, worker: WorkerId, pid: u32) -> bool;
+    /// A worker that is no process has no `pid`.
+    fn ready(&mut self, worker: WorkerId, pid: Option<u32>) -> bool;
     fn outcome(&mut self, worker: WorkerId, outcome: Outcome, take: &mut dyn FnMut(&mut Vec<u8>, &mut Vec<u8>))
     -> bool;
     /// A value that is too large for a row: it goes to JavaScript as it is. Its size counts as that of the outcome.
@@ -112,8 +116,23 @@ pub trait Events {
     );
     /// A part of what a worker wrote to stdout or stderr.
     fn written(&mut self, written: output::Written);
+    /// Something that JavaScript warns of.
+    fn notice(&mut self, worker: WorkerId, notice: Notice, text: &str);
+    /// A worker that is no process has started one.
+    fn process_started(&mut self, worker: WorkerId, pid: u32);
+    /// And that has ended.
+    fn process_ended(&mut self, exit: &Exit);
     /// All that it had published was handed in before. `claimed` tells how many of the items in a cell were claimed.
     fn exit(&mut self, exit: Exit, claimed: &dyn Fn(u8, u32) -> u32);
+}
+
+/// What is worth a warning; `lib/batch-reader.js` has the same numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// A program keeps its answers until its stdin is closed.
+    Buffers = 1,
+    /// A program wrote something that no item waited for, and no item could fail of it.
+    Surplus = 2,
 }
 
 /// How an item ended, without its bytes.

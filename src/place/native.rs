@@ -142,7 +142,7 @@ impl Place for Threads {
 
     fn drain(&mut self, events: &mut dyn Events) {
         for worker in std::mem::take(&mut self.new) {
-            events.ready(worker, 0);
+            events.ready(worker, None);
         }
         let answers = std::mem::take(&mut *lock(&self.shared.answers));
         for answer in answers {

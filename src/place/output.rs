@@ -102,7 +102,7 @@ pub struct Pipe {
 impl Pipe {
     /// `end`: none where nothing is to be read.
     pub fn new(end: Option<OwnedFd>, sink: Sink, keep_tail: bool) -> Self {
-        let end = end.and_then(|end| nonblocking(end).ok());
+        let end = end.and_then(|end| nonblocking(end, Interest::READABLE).ok());
         Self { end, sink, tail: keep_tail.then(Vec::new), unsent: Vec::new() }
     }
 
@@ -197,7 +197,8 @@ impl Pipe {
     }
 }
 
-fn nonblocking(end: OwnedFd) -> io::Result<AsyncFd<File>> {
+/// A pipe's end, to be waited for.
+pub(super) fn nonblocking(end: OwnedFd, interest: Interest) -> io::Result<AsyncFd<File>> {
     // SAFETY: plain system calls on our own descriptor.
     let flags = unsafe { libc::fcntl(end.as_raw_fd(), libc::F_GETFL) };
     // SAFETY: as above.
@@ -205,5 +206,5 @@ fn nonblocking(end: OwnedFd) -> io::Result<AsyncFd<File>> {
         return Err(io::Error::last_os_error());
     }
     // SAFETY: a File always gives the same descriptor, and keeps it open as long as it lives.
-    Ok(unsafe { AsyncFd::register_with_interest(File::from(end), Interest::READABLE) }?)
+    Ok(unsafe { AsyncFd::register_with_interest(File::from(end), interest) }?)
 }

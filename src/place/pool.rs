@@ -1,7 +1,7 @@
 //! A pool: one engine, one place, the bytes between them, behind one lock.
 
 use super::{
-    Events, Exit, ItemSize, Large, Outcome, Part, Place,
+    Events, Exit, ItemSize, Large, Notice, Outcome, Part, Place,
     batch::{Batch, Head},
     output::Written,
     store::{Chunk, Items, Store},
@@ -498,9 +498,9 @@ struct Heard<'a> {
 }
 
 impl Events for Heard<'_> {
-    fn ready(&mut self, worker: WorkerId, pid: u32) -> bool {
+    fn ready(&mut self, worker: WorkerId, pid: Option<u32>) -> bool {
         let ready = self.engine.handle_ready(worker, self.now).is_ok();
-        if ready {
+        if let Some(pid) = pid.filter(|_| ready) {
             self.batch.ready(worker, pid);
         }
         ready
@@ -563,12 +563,24 @@ impl Events for Heard<'_> {
         self.batch.written(written);
     }
 
+    fn notice(&mut self, worker: WorkerId, notice: Notice, text: &str) {
+        self.batch.notice(worker, notice, text);
+    }
+
+    fn process_started(&mut self, worker: WorkerId, pid: u32) {
+        self.batch.ready(worker, pid);
+    }
+
+    fn process_ended(&mut self, exit: &Exit) {
+        let row = exit_row(exit, 0);
+        self.batch.exited(failure_head(exit.worker, &row), &row);
+    }
+
     fn exit(&mut self, exit: Exit, claimed: &dyn Fn(u8, u32) -> u32) {
         let worker = exit.worker;
         self.alive.remove(&worker);
         if exit.pid.is_some() {
-            let row = exit_row(&exit, 0);
-            self.batch.exited(failure_head(worker, &row), &row);
+            self.process_ended(&exit);
         }
         if exit.starting {
             let row = exit_row(&exit, 0);

@@ -5,7 +5,7 @@ use super::{
     memory::Report,
     output::Outputs,
     spawn::{Inherited, Launch, control_pair},
-    supervisor::{self, Exits, LaunchId, Start, Started},
+    supervisor::{self, Exits, LaunchId, Start, StartKind, Started},
     watch::Watch,
 };
 use crate::engine::{CallId, Status, WorkerId};
@@ -151,9 +151,7 @@ impl Processes {
             id: launch,
             worker: id,
             launch: Arc::clone(&self.launch),
-            inherited,
-            report,
-            control,
+            kind: StartKind::Worker { inherited, report, control },
             exits: Arc::clone(&self.exits),
             outputs: Arc::clone(&self.outputs),
             started: Arc::clone(&self.started),
@@ -434,7 +432,7 @@ impl Worker {
                     self.discard(&record, discarded);
                     self.ready = true;
                     let pid = started.pid(id);
-                    events.ready(id, pid.unwrap_or(0))
+                    events.ready(id, Some(pid.unwrap_or(0)))
                 }
                 RecordKind::Message => {
                     if !self.end.note_message(&record) {

@@ -2,6 +2,7 @@
 
 use super::{
     Exit,
+    command::{Speaker, Speech},
     limits::{Limits, refusal},
     memory::{self, OutOfMemory, Report},
     output::{Listener, Output, Pipe, Sink, Stream},
@@ -74,7 +75,10 @@ pub struct Process {
     stderr: Pipe,
     pidfd: AsyncFd<OwnedFd>,
     max_memory: Option<u64>,
-    report: Report,
+    /// None of a command.
+    report: Option<Report>,
+    /// What is spoken over stdin and stdout; nothing with a worker of ours.
+    speech: Option<Speech>,
 }
 
 /// A pair of connected sockets, neither of them inherited by itself. Nothing is sent: the worker sees ours close.
@@ -100,52 +104,47 @@ impl Process {
     ) -> io::Result<Self> {
         let fds: [RawFd; 5] = std::array::from_fn(|at| inherited.0[at].as_raw_fd());
         let list = fds.map(|fd| fd.to_string()).join(",");
-        let mut command = Command::new(&launch.program);
-        if let Some(flag) = &launch.report_flag {
-            let mut flag = flag.clone();
+        let flag = launch.report_flag.clone().map(|mut flag| {
             flag.push(format!("/proc/self/fd/{}", fds[4]));
-            command.arg(flag);
-        }
-        command.args(&launch.args).arg(list);
-        command.env_clear().envs(launch.env.iter().map(|(name, value)| (name, value)));
-        if let Some(cwd) = &launch.cwd {
-            command.current_dir(cwd);
-        }
-        // The parent's stdin is not shared. Ctrl-C reaches the parent alone: the child is in another process group.
+            flag
+        });
+        let args = flag.into_iter().chain(launch.args.iter().cloned()).chain([list.into()]);
         let stdout = match launch.stdout {
             Output::Inherit => Stdio::inherit(),
             Output::Ignore => Stdio::null(),
             Output::Pipe => Stdio::piped(),
         };
-        // Always through us: its end is kept for errors.
-        command.stdin(Stdio::null()).stdout(stdout).stderr(Stdio::piped()).process_group(0);
-        let parent = std::process::id();
-        let limits = launch.limits;
-        // SAFETY: between fork and exec only async-signal-safe calls are made: prctl, getppid, fcntl, _exit, and those of
-        // `Limits::apply`. Nothing is allocated: all of the closure is plain data.
-        unsafe {
-            command.pre_exec(move || {
-                // Until the child's own watcher looks after its group; see `binding::worker`.
-                libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
-                if libc::getppid().cast_unsigned() != parent {
-                    libc::_exit(1);
-                }
-                // Node marks its own stdio close-on-exec too. Where our stdout is closed, the child's is.
-                libc::fcntl(libc::STDOUT_FILENO, libc::F_SETFD, 0);
-                for fd in fds {
-                    if libc::fcntl(fd, libc::F_SETFD, 0) < 0 {
-                        return Err(io::Error::last_os_error());
-                    }
-                }
-                // Last: with fewer descriptors, or less time, what is above could fail.
-                limits.apply()
-            });
-        }
-        let mut child = command.spawn().map_err(|error| match refusal(&error) {
-            Some((limit, why)) => io::Error::new(why.kind(), format!("{limit} was refused: {why}")),
-            None => error,
-        })?;
+        // The parent's stdin is not shared.
+        let mut child = spawn(launch, args, Stdio::null(), stdout, fds)?;
         let stdout = Pipe::new(child.stdout.take().map(Into::into), listener.sink(Stream::Stdout), false);
+        Self::watch(child, launch, stdout, Some(report), None, forward, listener)
+    }
+
+    /// Starts a program that is no worker of ours, in the same way. `speaker` gets its stdin and stdout.
+    pub fn start_command(
+        launch: &Launch,
+        args: Vec<OsString>,
+        speaker: Speaker,
+        forward: mpsc::Sender<Vec<u8>>,
+        listener: &Listener,
+    ) -> io::Result<Self> {
+        let stdin = if speaker.asks() { Stdio::piped() } else { Stdio::null() };
+        let mut child = spawn(launch, args, stdin, Stdio::piped(), [])?;
+        let (stdin, stdout) = (child.stdin.take().map(Into::into), child.stdout.take().map(Into::into));
+        let speech = speaker.open(stdin, stdout, child.id()).inspect_err(|_| give_up(&mut child))?;
+        let stdout = Pipe::new(None, Sink::Dropped, false);
+        Self::watch(child, launch, stdout, None, Some(speech), forward, listener)
+    }
+
+    fn watch(
+        mut child: Child,
+        launch: &Launch,
+        stdout: Pipe,
+        report: Option<Report>,
+        speech: Option<Speech>,
+        forward: mpsc::Sender<Vec<u8>>,
+        listener: &Listener,
+    ) -> io::Result<Self> {
         let sink = match launch.stderr {
             Output::Inherit => Sink::Ours(forward),
             Output::Ignore => Sink::Dropped,
@@ -153,11 +152,9 @@ impl Process {
         };
         let stderr = Pipe::new(child.stderr.take().map(Into::into), sink, true);
         match pidfd(child.id()) {
-            Ok(pidfd) => Ok(Self { child, stdout, stderr, pidfd, max_memory: launch.max_memory, report }),
+            Ok(pidfd) => Ok(Self { child, stdout, stderr, pidfd, max_memory: launch.max_memory, report, speech }),
             Err(error) => {
-                // Best effort: it is reported as not started, so it must not run.
-                let _ = child.kill();
-                let _ = child.wait();
+                give_up(&mut child);
                 Err(error)
             }
         }
@@ -188,16 +185,18 @@ impl Process {
                 }
                 _ = self.stdout.read_some() => {}
                 _ = self.stderr.read_some() => {}
+                () = go_on(&mut self.speech) => {}
             }
         }
         // The process is a zombie until it is waited for, so its group's number cannot have been given away.
         kill_group(self.pid());
         let deadline = Instant::now() + LINGER;
-        tokio::join!(self.stdout.finish(deadline), self.stderr.finish(deadline));
+        tokio::join!(self.stdout.finish(deadline), self.stderr.finish(deadline), finish(&mut self.speech, deadline));
         before_wait();
         let pid = Some(pid);
         let stderr = self.stderr.tail();
-        match self.child.wait() {
+        let says_heap_full = || self.report.as_ref().is_some_and(Report::says_heap_full);
+        let mut exit = match self.child.wait() {
             Ok(status) => Exit {
                 pid,
                 exit_code: status.code(),
@@ -206,7 +205,7 @@ impl Process {
                 out_of_memory: match status.signal() {
                     Some(libc::SIGKILL) => out_of_memory,
                     // With a report Node aborts, without one it is V8 that does.
-                    Some(libc::SIGABRT | libc::SIGTRAP) if self.report.says_heap_full() => {
+                    Some(libc::SIGABRT | libc::SIGTRAP) if says_heap_full() => {
                         Some(OutOfMemory { rss: None, limit: None })
                     }
                     // It ended by itself before we could.
@@ -215,14 +214,88 @@ impl Process {
                 ..Exit::default()
             },
             Err(error) => Exit { pid, spawn_error: Some(error.to_string()), stderr, ..Exit::default() },
+        };
+        if let Some(speech) = self.speech {
+            speech.end(&mut exit);
         }
+        exit
     }
+}
+
+async fn go_on(speech: &mut Option<Speech>) {
+    match speech {
+        Some(speech) => speech.go_on().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn finish(speech: &mut Option<Speech>, deadline: Instant) {
+    if let Some(speech) = speech {
+        speech.finish(deadline).await;
+    }
+}
+
+/// Starts a program in a group of its own, with the pool's environment and limits. It inherits `fds`.
+fn spawn<const FDS: usize>(
+    launch: &Launch,
+    args: impl IntoIterator<Item = OsString>,
+    stdin: Stdio,
+    stdout: Stdio,
+    fds: [RawFd; FDS],
+) -> io::Result<Child> {
+    let mut command = Command::new(&launch.program);
+    command.args(args);
+    command.env_clear().envs(launch.env.iter().map(|(name, value)| (name, value)));
+    if let Some(cwd) = &launch.cwd {
+        command.current_dir(cwd);
+    }
+    // Ctrl-C reaches the parent alone: the child is in another process group. Its stderr always comes through us: its end
+    // is kept for errors.
+    command.stdin(stdin).stdout(stdout).stderr(Stdio::piped()).process_group(0);
+    let parent = std::process::id();
+    let limits = launch.limits;
+    // SAFETY: between fork and exec only async-signal-safe calls are made: prctl, getppid, fcntl, _exit, and those of
+    // `Limits::apply`. Nothing is allocated: all of the closure is plain data.
+    unsafe {
+        command.pre_exec(move || {
+            // Of a worker of ours, until its own watcher looks after its group; see `binding::worker`.
+            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+            if libc::getppid().cast_unsigned() != parent {
+                libc::_exit(1);
+            }
+            // Node marks its own stdio close-on-exec too. Where our stdout is closed, the child's is.
+            libc::fcntl(libc::STDOUT_FILENO, libc::F_SETFD, 0);
+            for fd in fds {
+                if libc::fcntl(fd, libc::F_SETFD, 0) < 0 {
+                    return Err(io::Error::last_os_error());
+                }
+            }
+            // Last: with fewer descriptors, or less time, what is above could fail.
+            limits.apply()
+        });
+    }
+    command.spawn().map_err(|error| match refusal(&error) {
+        Some((limit, why)) => io::Error::new(why.kind(), format!("{limit} was refused: {why}")),
+        None => error,
+    })
+}
+
+/// Best effort: it is reported as not started, so it must not run.
+fn give_up(child: &mut Child) {
+    let _ = child.kill();
+    let _ = child.wait();
 }
 
 /// Ends a whole process group. The caller knows that its leader was not waited for yet.
 pub fn kill_group(pid: u32) {
     // SAFETY: a plain system call. A group that is gone already is fine.
     unsafe { libc::kill(-pid.cast_signed(), libc::SIGKILL) };
+}
+
+/// Asks a whole process group to end, in the same way.
+pub fn terminate_group(pid: u32) {
+    // SAFETY: as above.
+    unsafe { libc::kill(-pid.cast_signed(), libc::SIGTERM) };
 }
 
 fn pidfd(pid: u32) -> io::Result<AsyncFd<OwnedFd>> {

@@ -4,15 +4,17 @@
 
 use super::{
     Exit, Pool,
+    command::Speaker,
     memory::Report,
     output::{Listener, Outputs},
     pool::Core,
-    spawn::{Inherited, Launch, Process, kill_group},
+    spawn::{Inherited, Launch, Process, kill_group, terminate_group},
 };
 use crate::engine::WorkerId;
 use std::{
     cell::RefCell,
     collections::HashMap,
+    ffi::OsString,
     io::{self, Write},
     os::fd::OwnedFd,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -78,14 +80,24 @@ pub struct Start {
     pub id: LaunchId,
     pub worker: WorkerId,
     pub launch: Arc<Launch>,
-    pub inherited: Inherited,
-    pub report: Report,
-    /// Our end of the control socket: the worker ends when it closes.
-    pub control: OwnedFd,
+    pub kind: StartKind,
     pub exits: Exits,
     pub outputs: Outputs,
     pub started: Arc<Started>,
     pub pool: Weak<Pool>,
+}
+
+/// What is started.
+pub enum StartKind {
+    /// A worker of ours.
+    Worker {
+        inherited: Inherited,
+        report: Report,
+        /// Our end of the control socket: the worker ends when it closes.
+        control: OwnedFd,
+    },
+    /// Somebody's program.
+    Command { args: Vec<OsString>, speaker: Speaker },
 }
 
 /// Where the supervisor takes its work from, once it runs.
@@ -94,6 +106,7 @@ static JOBS: Mutex<Option<mpsc::UnboundedSender<Job>>> = Mutex::new(None);
 enum Job {
     Start(Box<Start>),
     Kill(LaunchId),
+    Terminate(LaunchId),
     Watch(Weak<Pool>),
 }
 
@@ -105,6 +118,11 @@ pub fn start(start: Start) {
 /// Kills a process and its group, if it still runs.
 pub fn kill(id: LaunchId) {
     send(Job::Kill(id));
+}
+
+/// Asks a process and its group to end, if it still runs.
+pub fn terminate(id: LaunchId) {
+    send(Job::Terminate(id));
 }
 
 /// Wakes the pool's engine at its deadlines, as long as the pool lives. To be called before anything is started for it:
@@ -148,6 +166,11 @@ fn run(runtime: &tokio::runtime::Runtime, mut jobs: mpsc::UnboundedReceiver<Job>
                         kill_group(*pid);
                     }
                 }
+                Job::Terminate(id) => {
+                    if let Some(pid) = running.borrow().get(&id) {
+                        terminate_group(*pid);
+                    }
+                }
                 Job::Watch(pool) => {
                     tokio::task::spawn_local(keep_time(pool));
                 }
@@ -158,22 +181,35 @@ fn run(runtime: &tokio::runtime::Runtime, mut jobs: mpsc::UnboundedReceiver<Job>
 
 /// Starts the process here and now, so that a kill that was asked for later finds it.
 fn begin(start: Start, forward: mpsc::Sender<Vec<u8>>, running: Rc<RefCell<HashMap<LaunchId, u32>>>) {
-    let Start { id, worker, launch, inherited, report, control, exits, outputs, started, pool } = start;
+    let Start { id, worker, launch, kind, exits, outputs, started, pool } = start;
     let listener = Listener { worker, outputs, pool: Weak::clone(&pool) };
-    let process = Process::start(&launch, &inherited, report, forward, &listener);
-    // The child has its own now, and sees ours close only if there is no other.
-    drop(inherited);
+    let (process, control) = match kind {
+        // The child has its own `inherited` now, and sees ours close only if there is no other.
+        StartKind::Worker { inherited, report, control } => {
+            (Process::start(&launch, &inherited, report, forward, &listener), Some(control))
+        }
+        StartKind::Command { args, speaker } => {
+            (Process::start_command(&launch, args, speaker, forward, &listener), None)
+        }
+    };
     if let Ok(process) = &process {
         running.borrow_mut().insert(id, process.pid());
     }
     started.insert(worker, process.as_ref().ok().map(Process::pid));
+    // A program does not say itself that it is ready.
+    if let (Ok(_), None, Some(pool)) = (&process, &control, pool.upgrade()) {
+        tell(&pool);
+    }
     tokio::task::spawn_local(async move {
         let forget = || {
             running.borrow_mut().remove(&id);
         };
         let exit = match process {
             Ok(process) => process.end(forget).await,
-            Err(error) => Exit { spawn_error: Some(error.to_string()), ..Exit::default() },
+            Err(error) => {
+                let spawn_errno = error.raw_os_error();
+                Exit { spawn_error: Some(error.to_string()), spawn_errno, ..Exit::default() }
+            }
         };
         started.remove(worker);
         drop(control);

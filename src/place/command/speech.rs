@@ -1,0 +1,428 @@
+//! Stdin and stdout of a program, on the supervisor thread. It never waits for a program: what cannot be written stays in
+//! the [`Talk`], and what a program writes is taken as it comes.
+
+use super::{
+    Line,
+    talk::Kind,
+    waits::{self, Waits},
+};
+use crate::place::{Exit, Notice, output::nonblocking, spawn::kill_group};
+use std::{
+    fs::File,
+    io::{self, Read, Write},
+    os::fd::{AsRawFd, OwnedFd},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::{
+    io::{Interest, unix::AsyncFd},
+    time::Instant,
+};
+
+/// What becomes of the stdin and stdout of a program that is to be started.
+pub enum Speaker {
+    /// Items go in, answers come out.
+    Line(Arc<Line>),
+    /// It runs for one item, and its stdout is the answer.
+    Whole(Arc<Mutex<Whole>>),
+}
+
+/// The same of one that runs.
+#[derive(Debug)]
+pub enum Speech {
+    Line(Box<Conversation>),
+    Whole(Listening),
+}
+
+/// All that a program has written.
+#[derive(Debug)]
+pub struct Whole {
+    pub bytes: Vec<u8>,
+    /// The most that it may be.
+    pub most: usize,
+    pub is_too_much: bool,
+}
+
+impl Speaker {
+    /// Whether it has a stdin.
+    #[must_use]
+    pub fn asks(&self) -> bool {
+        matches!(self, Self::Line(_))
+    }
+
+    pub fn open(self, stdin: Option<OwnedFd>, stdout: Option<OwnedFd>, pid: u32) -> io::Result<Speech> {
+        let stdin = stdin.map(|end| nonblocking(end, Interest::WRITABLE)).transpose()?;
+        let stdout = stdout.map(|end| nonblocking(end, Interest::READABLE)).transpose()?;
+        Ok(match self {
+            Self::Line(line) => Speech::Line(Box::new(Conversation::new(line, stdin, stdout, pid))),
+            Self::Whole(whole) => Speech::Whole(Listening { whole, stdout, pid, buffer: vec![0; PART_BYTES] }),
+        })
+    }
+}
+
+impl Speech {
+    /// Does the next thing that there is to do. May be dropped while it waits.
+    pub async fn go_on(&mut self) {
+        match self {
+            Self::Line(conversation) => conversation.go_on().await,
+            Self::Whole(listening) => listening.go_on().await,
+        }
+    }
+
+    /// Reads what is left after the process's end.
+    pub async fn finish(&mut self, deadline: Instant) {
+        let (stdout, mut take): (_, Box<dyn FnMut(&[u8]) -> bool>) = match self {
+            Self::Line(conversation) => {
+                let line = Arc::clone(&conversation.line);
+                let take = move |bytes: &[u8]| {
+                    let mut talk = line.talk();
+                    talk.read(bytes, line.now());
+                    !talk.is_broken()
+                };
+                (&mut conversation.stdout, Box::new(take))
+            }
+            Self::Whole(listening) => {
+                let whole = Arc::clone(&listening.whole);
+                (&mut listening.stdout, Box::new(move |bytes| lock(&whole).take(bytes)))
+            }
+        };
+        let mut buffer = vec![0; PART_BYTES];
+        let mut left = MAX_LINGER_BYTES;
+        // Where the end of what it wrote does not come, something that it has started holds its stdout open.
+        while let Some(end) = stdout.as_mut().filter(|_| left > 0) {
+            match tokio::time::timeout_at(deadline, read(end, &mut buffer)).await {
+                Ok(Some(count)) if count > 0 => {
+                    left = left.saturating_sub(count);
+                    if !take(&buffer[..count]) {
+                        return;
+                    }
+                }
+                Ok(None) => {}
+                _ => return,
+            }
+        }
+    }
+
+    /// The process has ended like this.
+    pub fn end(self, exit: &mut Exit) {
+        if let Self::Line(conversation) = self {
+            let line = &conversation.line;
+            line.talk().end(exit, line.now());
+            conversation.heed_answers();
+        }
+    }
+}
+
+impl Whole {
+    #[must_use]
+    pub const fn new(most: usize) -> Self {
+        Self { bytes: Vec::new(), most, is_too_much: false }
+    }
+
+    fn take(&mut self, bytes: &[u8]) -> bool {
+        self.is_too_much |= self.bytes.len() + bytes.len() > self.most;
+        if !self.is_too_much {
+            self.bytes.extend_from_slice(bytes);
+        }
+        !self.is_too_much
+    }
+}
+
+/// The stdout of a program that runs for one item.
+#[derive(Debug)]
+pub struct Listening {
+    whole: Arc<Mutex<Whole>>,
+    stdout: Option<AsyncFd<File>>,
+    pid: u32,
+    buffer: Vec<u8>,
+}
+
+impl Listening {
+    async fn go_on(&mut self) {
+        let Some(end) = &mut self.stdout else { return std::future::pending().await };
+        match read(end, &mut self.buffer).await {
+            Some(0) => self.stdout = None,
+            Some(count) => {
+                if !lock(&self.whole).take(&self.buffer[..count]) {
+                    self.stdout = None;
+                    kill_group(self.pid);
+                }
+            }
+            None => {}
+        }
+    }
+}
+
+/// A conversation with a program that answers items one after the other.
+#[derive(Debug)]
+pub struct Conversation {
+    line: Arc<Line>,
+    stdin: Option<AsyncFd<File>>,
+    stdout: Option<AsyncFd<File>>,
+    pid: u32,
+    buffer: Vec<u8>,
+    /// It has to end until then, or is killed; and if an item waits then, that fails of this.
+    deadline: Option<(Instant, Option<&'static str>)>,
+    /// When to see what it waits for, and since how many looks that has not changed.
+    next_look: Instant,
+    moved: bool,
+    looks_for_input: u32,
+    looks: u32,
+    /// Its stdin was closed so that it answers: when, and whether it was certain that it waited for input.
+    flushed: Option<(Instant, bool)>,
+    killed: bool,
+}
+
+impl Conversation {
+    fn new(line: Arc<Line>, stdin: Option<AsyncFd<File>>, stdout: Option<AsyncFd<File>>, pid: u32) -> Self {
+        if let Some(stdin) = &stdin {
+            // A larger pipe means fewer wake-ups. Where the system refuses it, it stays as it is.
+            // SAFETY: a plain system call on our own descriptor.
+            unsafe { libc::fcntl(stdin.get_ref().as_raw_fd(), libc::F_SETPIPE_SZ, PIPE_BYTES) };
+        }
+        Self {
+            line,
+            stdin,
+            stdout,
+            pid,
+            buffer: vec![0; PART_BYTES],
+            deadline: None,
+            next_look: Instant::now(),
+            moved: true,
+            looks_for_input: 0,
+            looks: 0,
+            flushed: None,
+            killed: false,
+        }
+    }
+
+    async fn go_on(&mut self) {
+        let line = Arc::clone(&self.line);
+        let (writes, looks) = {
+            let talk = line.talk();
+            if talk.is_broken() {
+                drop(talk);
+                self.kill();
+                return std::future::pending().await;
+            }
+            let looks = talk.waits() && !talk.is_closed() && talk.unwritten().is_empty();
+            if line.is_retiring() && talk.is_idle() && self.stdin.is_some() {
+                self.stdin = None;
+                self.end_within(ENDS_WITHIN, None);
+            }
+            (self.stdin.is_some() && !talk.unwritten().is_empty(), looks)
+        };
+        let next_look = self.next_look;
+        let deadline = self.deadline;
+        tokio::select! {
+            () = line.changed() => {}
+            () = until_writable(self.stdin.as_mut()), if writes => self.write(),
+            count = read_from(self.stdout.as_mut(), &mut self.buffer), if self.stdout.is_some() => self.read(count),
+            () = tokio::time::sleep_until(next_look), if looks => self.look(),
+            () = tokio::time::sleep_until(deadline.map_or(next_look, |(at, _)| at)), if deadline.is_some() => self.give_up(),
+        }
+    }
+
+    fn write(&mut self) {
+        let line = Arc::clone(&self.line);
+        let mut talk = line.talk();
+        while let Some(stdin) = &mut self.stdin {
+            let bytes = talk.unwritten();
+            if bytes.is_empty() {
+                break;
+            }
+            match stdin.get_mut().write(bytes) {
+                Ok(count) => {
+                    talk.wrote(count);
+                    self.moved = true;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // `until_writable` waits for the next time.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                // It reads no more. Most of the time its end is near; else it may still answer what it has read.
+                Err(_) => {
+                    self.stdin = None;
+                    talk.close(false);
+                    self.end_within(ENDS_WITHIN, Some("it closed its stdin and did not answer"));
+                    return;
+                }
+            }
+        }
+        if self.stdin.is_some() && talk.wants_end() {
+            drop(talk);
+            // How long it takes for what it was told nobody knows.
+            self.close_to_flush(true);
+        }
+    }
+
+    fn read(&mut self, count: Option<usize>) {
+        let Some(count) = count else { return };
+        if count == 0 {
+            self.stdout = None;
+            self.end_within(CLOSED_STDOUT, Some("it closed its stdout and did not answer"));
+            return;
+        }
+        self.moved = true;
+        let line = Arc::clone(&self.line);
+        let (broken, through) = {
+            let mut talk = line.talk();
+            talk.read(&self.buffer[..count], line.now());
+            (talk.is_broken(), talk.is_closed() && !talk.waits())
+        };
+        if through {
+            self.end_within(ENDS_WITHIN, None);
+        } else if let Some((at, why)) = self.deadline.filter(|_| self.flushed.is_some()) {
+            // As long as it answers it may go on.
+            self.deadline = Some((at.max(Instant::now() + STALLED_WITHIN), why));
+        }
+        if broken {
+            self.kill();
+        } else {
+            // First of all it should have something to do.
+            self.write();
+        }
+        self.heed_answers();
+    }
+
+    /// Answers have come: learns from when they did, and tells the pool.
+    fn heed_answers(&self) {
+        let line = &self.line;
+        let (answers, since, surplus) = {
+            let mut talk = line.talk();
+            (talk.has_answers(), talk.answers_since_close(), talk.take_surplus())
+        };
+        if let Some((at, certain)) = self.flushed.filter(|_| since > 0) {
+            // One that takes its time answers some time after its stdin was closed, one that held answers back at once.
+            if certain || at.elapsed() < line.shared.stall {
+                if line.shared.note_buffering() {
+                    line.shared.notice(line.worker, Notice::Buffers, "");
+                }
+            } else {
+                line.shared.note_patience();
+            }
+        }
+        if let Some(surplus) = &surplus {
+            line.shared.notice(line.worker, Notice::Surplus, surplus);
+        }
+        if answers || surplus.is_some() {
+            line.shared.tell();
+        }
+    }
+
+    /// Nothing has come for a while: sees whether anything can.
+    fn look(&mut self) {
+        self.next_look = Instant::now() + (self.line.shared.stall / LOOKS).max(Duration::from_millis(1));
+        let waits = if std::mem::take(&mut self.moved) || self.has_unread() { Waits::No } else { waits::of(self.pid) };
+        if waits == Waits::No {
+            (self.looks, self.looks_for_input) = (0, 0);
+            return;
+        }
+        self.looks += 1;
+        self.looks_for_input = if waits == Waits::ForInput { self.looks_for_input + 1 } else { 0 };
+        if self.looks_for_input >= LOOKS {
+            self.flush(true);
+        } else if self.looks >= LOOKS * UNCERTAIN && self.line.shared.may_be_buffering() {
+            self.flush(false);
+        }
+    }
+
+    /// Whether it has not read all that was written.
+    fn has_unread(&self) -> bool {
+        let mut unread: libc::c_int = 0;
+        let Some(stdin) = &self.stdin else { return false };
+        // SAFETY: writes one int into a live one.
+        let result = unsafe { libc::ioctl(stdin.get_ref().as_raw_fd(), libc::FIONREAD, &raw mut unread) };
+        result == 0 && unread > 0
+    }
+
+    fn flush(&mut self, certain: bool) {
+        self.close_to_flush(certain);
+        if certain {
+            self.end_within(STALLED_WITHIN, Some("it answered nothing, not even when its stdin was closed"));
+        }
+    }
+
+    /// Closes its stdin, so that it says what it holds back.
+    fn close_to_flush(&mut self, certain: bool) {
+        self.stdin = None;
+        self.flushed = Some((Instant::now(), certain));
+        self.line.talk().close(true);
+    }
+
+    fn end_within(&mut self, time: Duration, why: Option<&'static str>) {
+        self.deadline = Some((Instant::now() + time, why));
+    }
+
+    /// It has not ended in time.
+    fn give_up(&mut self) {
+        let (_, why) = self.deadline.take().unwrap_or((Instant::now(), None));
+        let mut talk = self.line.talk();
+        if let Some(why) = why.filter(|_| talk.waits()) {
+            let kind = if self.flushed.is_some() { Kind::Stalled } else { Kind::Protocol };
+            talk.fail(kind, why.into(), None);
+        }
+        drop(talk);
+        self.kill();
+    }
+
+    fn kill(&mut self) {
+        self.stdin = None;
+        self.stdout = None;
+        if !std::mem::replace(&mut self.killed, true) {
+            // It is not waited for before this ends.
+            kill_group(self.pid);
+        }
+    }
+}
+
+/// Reads once; none: there is nothing yet. 0 is the end.
+async fn read(end: &mut AsyncFd<File>, buffer: &mut [u8]) -> Option<usize> {
+    let Ok(mut guard) = end.readable_mut().await else { return Some(0) };
+    match guard.try_io(|end| end.get_mut().read(buffer)) {
+        Ok(Ok(count)) => Some(count),
+        Ok(Err(error)) if error.kind() == io::ErrorKind::Interrupted => None,
+        Ok(Err(_)) => Some(0),
+        Err(_would_block) => None,
+    }
+}
+
+async fn read_from(end: Option<&mut AsyncFd<File>>, buffer: &mut [u8]) -> Option<usize> {
+    match end {
+        Some(end) => read(end, buffer).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits until there is room. Whoever writes then does not say when there is none, so it is asked for here.
+async fn until_writable(end: Option<&mut AsyncFd<File>>) {
+    let Some(end) = end else { return std::future::pending().await };
+    loop {
+        let Ok(mut guard) = end.writable_mut().await else { return };
+        let mut poll = libc::pollfd { fd: guard.get_inner().as_raw_fd(), events: libc::POLLOUT, revents: 0 };
+        // SAFETY: one live pollfd; it does not wait.
+        if unsafe { libc::poll(&raw mut poll, 1, 0) } != 0 {
+            return;
+        }
+        guard.clear_ready();
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Most bytes that are read at once.
+const PART_BYTES: usize = 64 << 10;
+const PIPE_BYTES: libc::c_int = 256 << 10;
+/// Most that is read after the exit; see `output.rs`.
+const MAX_LINGER_BYTES: usize = 64 << 20;
+/// How long a program may take to end whose stdin was closed, and in which nothing runs.
+const ENDS_WITHIN: Duration = Duration::from_secs(5);
+/// The same where an item waits, and it waited for input when its stdin was closed.
+const STALLED_WITHIN: Duration = Duration::from_secs(10);
+/// The same of one that has closed its stdout: most of the time its end follows at once.
+const CLOSED_STDOUT: Duration = Duration::from_secs(1);
+/// Looks within the time after which a program is held to have stalled.
+const LOOKS: u32 = 4;
+/// That many times as long, where it cannot be seen what it waits for.
+const UNCERTAIN: u32 = 40;

@@ -1,0 +1,490 @@
+//! What one program has been told, and what it has answered: plain state, without any I/O.
+//!
+//! A program answers in the order in which it is asked, so the first item without an answer is the one that it runs; what
+//! stands behind it in the pipe has not begun, as far as we can know. That is what is charged with a crash, and what
+//! a time-out counts from. Items are sent ahead only as far as the program is quick: those that it has been sent cannot be
+//! taken back.
+
+use super::format::{Format, Next, next_answer, shown};
+use crate::{
+    engine::{Micros, Status, WorkerId},
+    place::{Events, Exit, ItemSize, Outcome},
+};
+use std::collections::VecDeque;
+
+/// How the programs of a pool are spoken to.
+#[derive(Clone, Copy, Debug)]
+pub struct Protocol {
+    pub format: Format,
+    /// Items that a program is sent before it has answered; none: as many as take it [`AHEAD_MICROS`].
+    pub read_ahead: Option<u32>,
+    /// Most bytes of an answer.
+    pub max_answer: usize,
+}
+
+/// What a program did against the protocol, or did not do. JavaScript makes an error of it.
+#[derive(Debug, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Fault {
+    pub kind: Kind,
+    pub reason: String,
+    /// The line in question, cut.
+    pub line: Option<String>,
+    pub exit_code: Option<i32>,
+    pub signal: Option<String>,
+    pub stderr: Option<String>,
+    /// The system's number for why it could not be started.
+    pub errno: Option<i32>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Kind {
+    Protocol,
+    Stalled,
+    /// A program that was started for one item has ended with an exit code that is not 0.
+    Exit,
+    /// It could not be started for this item.
+    Start,
+}
+
+/// First byte of an item's row, and of an answer's. An item that has failed on JavaScript's side has another one.
+pub const VALUE: u8 = 0;
+/// First byte of the row of a [`Fault`].
+const FAULT: u8 = 1;
+
+impl Fault {
+    #[must_use]
+    pub fn new(kind: Kind, reason: String, line: Option<String>) -> Self {
+        Self { kind, reason, line, exit_code: None, signal: None, stderr: None, errno: None }
+    }
+
+    /// With what is known of the end of its program.
+    #[must_use]
+    pub fn after(mut self, exit: &Exit) -> Self {
+        self.exit_code = exit.exit_code;
+        self.signal.clone_from(&exit.signal);
+        self.stderr = Some(exit.stderr.clone());
+        self.errno = exit.spawn_errno;
+        self
+    }
+
+    /// The row of its outcome.
+    #[must_use]
+    pub fn row(&self) -> Vec<u8> {
+        let mut row = vec![FAULT];
+        // Strings and numbers: that cannot fail.
+        let _ = serde_json::to_writer(&mut row, self);
+        row
+    }
+}
+
+/// A part of a chunk.
+#[derive(Debug)]
+struct Part {
+    cell: u8,
+    /// Lowered when items are taken back.
+    items: u32,
+    /// Where the bytes of each item end; those of one that has failed already are none.
+    ends: Vec<usize>,
+    bytes: Vec<u8>,
+    /// Items that may be written, and the bytes of them that are.
+    sent: u32,
+    written: usize,
+    answered: u32,
+}
+
+impl Part {
+    fn has_failed(&self, item: u32) -> bool {
+        let item = item as usize;
+        self.ends[item] == if item == 0 { 0 } else { self.ends[item - 1] }
+    }
+
+    /// Something of the first item without an answer was written.
+    fn has_begun(&self) -> bool {
+        let before = self.answered.checked_sub(1).map_or(0, |item| self.ends[item as usize]);
+        self.answered < self.sent && self.written > before
+    }
+
+    fn unwritten(&self) -> &[u8] {
+        let end = if self.sent == 0 { 0 } else { self.ends[self.sent as usize - 1] };
+        &self.bytes[self.written..end]
+    }
+}
+
+#[derive(Debug)]
+enum Answer {
+    Outcome { cell: u8, item: u32, status: Status, at: usize, bytes: usize },
+    Done { cell: u8, micros: u32 },
+}
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub struct Talk {
+    protocol: Protocol,
+    parts: VecDeque<Part>,
+    /// Answers that the engine has not heard, and their rows.
+    answers: Vec<Answer>,
+    rows: Vec<u8>,
+    /// Read, but no whole answer yet; how much of it was looked at.
+    unread: Vec<u8>,
+    seen: usize,
+    /// Items that were sent and not answered.
+    asked: u32,
+    ahead: u32,
+    /// When an answer came last, or the first item was sent after a pause.
+    moved: Micros,
+    /// When the part before ended.
+    part_began: Micros,
+    /// It keeps its answers until its stdin is closed: it is told all there is at once.
+    buffers: bool,
+    /// Nothing more is written, because nothing can be or is to be.
+    closed: bool,
+    /// Its stdin was closed so that it answers, and how many answers have come since then.
+    flushed: bool,
+    answers_since: u32,
+    /// It is not listened to any more, and is killed: the first item without an answer fails of this.
+    fault: Option<Fault>,
+    /// A line for which there was no item at all.
+    surplus: Option<String>,
+}
+
+impl Talk {
+    #[must_use]
+    pub fn new(protocol: Protocol) -> Self {
+        Self {
+            protocol,
+            parts: VecDeque::new(),
+            answers: Vec::new(),
+            rows: Vec::new(),
+            unread: Vec::new(),
+            seen: 0,
+            asked: 0,
+            ahead: 1,
+            moved: 0,
+            part_began: 0,
+            buffers: false,
+            closed: false,
+            flushed: false,
+            answers_since: 0,
+            fault: None,
+            surplus: None,
+        }
+    }
+
+    /// Takes a part. `buffers`: the programs of its pool are known to keep their answers until their stdin is closed.
+    pub fn push(&mut self, part: &crate::place::Part<'_>, buffers: bool, now: Micros) {
+        self.buffers |= buffers;
+        let (mut bytes, mut ends) = (Vec::with_capacity(part.rows.len() + part.sizes.len()), Vec::new());
+        let mut rows = part.rows;
+        for size in part.sizes {
+            let (row, rest) = rows.split_at(size.row as usize);
+            rows = rest;
+            if let Some((&VALUE, item)) = row.split_first() {
+                self.protocol.format.write(item, &mut bytes);
+            }
+            ends.push(bytes.len());
+        }
+        let items = ends.len() as u32;
+        if self.parts.is_empty() {
+            self.part_began = now;
+        }
+        self.parts.push_back(Part { cell: part.cell, items, ends, bytes, sent: 0, written: 0, answered: 0 });
+        self.send(now);
+    }
+
+    /// How many of the items in the cell run, or have ended.
+    #[must_use]
+    pub fn claimed(&self, cell: u8, items: u32) -> u32 {
+        let Some(at) = self.parts.iter().position(|part| part.cell == cell) else { return 0 };
+        let part = &self.parts[at];
+        let runs = at == 0 && self.fault.is_none() && part.has_begun();
+        (part.answered + u32::from(runs)).min(items)
+    }
+
+    /// Takes items back that were not sent; returns how many are kept.
+    pub fn take_back(&mut self, cell: u8, items: u32, most: u32, now: Micros) -> u32 {
+        let Some(part) = self.parts.iter_mut().find(|part| part.cell == cell) else { return items };
+        let end = part.items.min(items);
+        part.items = part.sent.max(part.answered).max(end.saturating_sub(most)).min(end);
+        let kept = part.items;
+        self.settle(now);
+        kept
+    }
+
+    /// What is to be written next.
+    #[must_use]
+    pub fn unwritten(&self) -> &[u8] {
+        if self.closed || self.fault.is_some() {
+            return &[];
+        }
+        self.parts.iter().map(Part::unwritten).find(|bytes| !bytes.is_empty()).unwrap_or_default()
+    }
+
+    /// So much of it was written.
+    pub fn wrote(&mut self, bytes: usize) {
+        if let Some(part) = self.parts.iter_mut().find(|part| !part.unwritten().is_empty()) {
+            part.written += bytes;
+        }
+    }
+
+    /// Something was sent and not answered.
+    #[must_use]
+    pub const fn waits(&self) -> bool {
+        self.asked > 0
+    }
+
+    /// Nothing is left to send or to answer.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.parts.is_empty()
+    }
+
+    /// It is time to close its stdin: it says nothing before that, and all there is to tell it is told.
+    #[must_use]
+    pub fn wants_end(&self) -> bool {
+        self.buffers
+            && self.asked > 0
+            && self.unwritten().is_empty()
+            && self.parts.iter().all(|part| part.sent == part.items)
+    }
+
+    /// Its stdin is closed; `flushed`: so that it answers.
+    pub fn close(&mut self, flushed: bool) {
+        self.closed = true;
+        self.flushed = flushed;
+        self.answers_since = 0;
+    }
+
+    #[must_use]
+    pub const fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    #[must_use]
+    pub const fn answers_since_close(&self) -> u32 {
+        self.answers_since
+    }
+
+    /// It has broken the protocol, and is to be killed.
+    #[must_use]
+    pub const fn is_broken(&self) -> bool {
+        self.fault.is_some()
+    }
+
+    pub fn fail(&mut self, kind: Kind, reason: String, line: Option<String>) {
+        if self.fault.is_none() {
+            self.fault = Some(Fault::new(kind, reason, line));
+        }
+    }
+
+    /// A line that no item waited for, where none is left that could fail of it.
+    pub fn take_surplus(&mut self) -> Option<String> {
+        self.surplus.take()
+    }
+
+    /// There is something for the engine.
+    #[must_use]
+    pub fn has_answers(&self) -> bool {
+        !self.answers.is_empty()
+    }
+
+    /// Takes what it has written to its stdout.
+    pub fn read(&mut self, bytes: &[u8], now: Micros) {
+        if self.is_broken() {
+            return;
+        }
+        let mut unread = std::mem::take(&mut self.unread);
+        unread.extend_from_slice(bytes);
+        let (mut at, mut seen, mut count) = (0, self.seen, 0);
+        while !self.is_broken() {
+            let rest = &unread[at..];
+            match next_answer(self.protocol.format, rest, seen, self.protocol.max_answer) {
+                Next::Whole { start, end, next } => {
+                    self.answer(&rest[start..end], now);
+                    (at, seen) = (at + next, 0);
+                    count += 1;
+                }
+                Next::Partly { seen: looked_at } => {
+                    seen = looked_at;
+                    break;
+                }
+                Next::TooLong => {
+                    let reason = format!("an answer has more than {} bytes", self.protocol.max_answer);
+                    self.fail(Kind::Protocol, reason, Some(shown(rest)));
+                }
+            }
+        }
+        unread.drain(..at);
+        unread.shrink_to(1 << 20);
+        (self.unread, self.seen) = (unread, seen);
+        if count > 0 {
+            self.pace(count, now);
+            self.send(now);
+        }
+    }
+
+    /// Its process has ended, and all that it wrote was read. Says what the item that ran fails of, where it is no crash.
+    pub fn end(&mut self, exit: &mut Exit, now: Micros) {
+        if self.fault.is_none() && exit.exit_code == Some(0) {
+            let unread = std::mem::take(&mut self.unread);
+            if !unread.is_empty() && self.waits() {
+                if self.protocol.format.end().is_some() {
+                    // The last line may come without its end.
+                    self.answer(&unread, now);
+                } else {
+                    self.fail(Kind::Protocol, "it ended in the middle of an answer".into(), Some(shown(&unread)));
+                }
+            }
+            // An item of which nothing was written has not begun: it runs in the next process.
+            let waits = self.parts.front().is_some_and(Part::has_begun);
+            if waits && self.flushed && self.answers_since == 0 {
+                let reason = "it answered nothing, not even when its stdin was closed, and exited with code 0";
+                self.fail(Kind::Stalled, reason.into(), None);
+            } else if waits {
+                self.fail(Kind::Protocol, "it exited with code 0 and left it without an answer".into(), None);
+            }
+        }
+        if let Some(fault) = self.fault.take() {
+            exit.violation = Some(fault.reason.clone());
+            let fault = fault.after(exit);
+            if self.waits() {
+                self.put(Status::Error, &fault.row(), now);
+            }
+            // Whatever was behind it goes elsewhere.
+            self.fault = Some(fault);
+        }
+    }
+
+    /// Hands over what it has answered.
+    pub fn drain(&mut self, worker: WorkerId, events: &mut dyn Events) {
+        for answer in self.answers.drain(..) {
+            match answer {
+                Answer::Outcome { cell, item, status, at, bytes } => {
+                    let size = ItemSize { row: bytes as u32, text: 0 };
+                    let row = &self.rows[at..at + bytes];
+                    // What is false is not ours: we say only what was asked.
+                    events.outcome(worker, Outcome { cell, item, status, size }, &mut |rows, _| {
+                        rows.extend_from_slice(row);
+                    });
+                }
+                Answer::Done { cell, micros } => {
+                    events.chunk_done(worker, cell, micros);
+                }
+            }
+        }
+        self.rows.clear();
+        self.rows.shrink_to(1 << 20);
+    }
+
+    fn answer(&mut self, answer: &[u8], now: Micros) {
+        if !self.waits() {
+            self.take_for_surplus(answer, now);
+        } else if let Some(fault) = self.protocol.format.fault_of(answer) {
+            self.fail(Kind::Protocol, format!("an answer {fault}"), Some(shown(answer)));
+        } else {
+            let at = self.rows.len();
+            self.rows.push(VALUE);
+            self.rows.extend_from_slice(answer);
+            self.note(Status::Value, at, now);
+            self.answers_since += 1;
+        }
+    }
+
+    /// Nobody has asked for this. Which item it answers twice nobody knows: the last one, if nobody has heard of its answer
+    /// yet, else the next one has to fail for it, so that somebody hears of it.
+    fn take_for_surplus(&mut self, line: &[u8], now: Micros) {
+        let reason = "it wrote a line that no item waited for";
+        let fault = || Fault::new(Kind::Protocol, reason.into(), Some(shown(line)));
+        let last = self.answers.iter_mut().rev().find_map(|answer| match answer {
+            Answer::Outcome { status: status @ Status::Value, at, bytes, .. } => Some((status, at, bytes)),
+            _ => None,
+        });
+        if let Some((status, at, bytes)) = last {
+            let row = fault().row();
+            (*status, *at, *bytes) = (Status::Error, self.rows.len(), row.len());
+            self.rows.extend_from_slice(&row);
+        } else if let Some(part) = self.parts.front_mut() {
+            part.sent += 1;
+            self.asked += 1;
+            self.put(Status::Error, &fault().row(), now);
+        } else {
+            self.surplus = Some(shown(line));
+        }
+        self.fault = Some(fault());
+    }
+
+    fn put(&mut self, status: Status, row: &[u8], now: Micros) {
+        let at = self.rows.len();
+        self.rows.extend_from_slice(row);
+        self.note(status, at, now);
+    }
+
+    /// The first item without an answer has ended like this; the row is the end of all rows, from `at` on.
+    fn note(&mut self, status: Status, at: usize, now: Micros) {
+        let Some(part) = self.parts.front_mut() else { return };
+        let (cell, item, bytes) = (part.cell, part.answered, self.rows.len() - at);
+        self.answers.push(Answer::Outcome { cell, item, status, at, bytes });
+        part.answered += 1;
+        self.asked -= 1;
+        self.settle(now);
+    }
+
+    /// Sends as much as may be sent.
+    fn send(&mut self, now: Micros) {
+        if self.closed || self.is_broken() {
+            return;
+        }
+        let most = if self.buffers { u32::MAX } else { self.protocol.read_ahead.unwrap_or(self.ahead) };
+        for part in &mut self.parts {
+            while part.sent < part.items && (self.asked < most || part.has_failed(part.sent)) {
+                if !part.has_failed(part.sent) {
+                    if self.asked == 0 {
+                        self.moved = now;
+                    }
+                    self.asked += 1;
+                }
+                part.sent += 1;
+            }
+            if part.sent < part.items {
+                break;
+            }
+        }
+        self.settle(now);
+    }
+
+    /// Passes over items that had failed before, and ends parts that are through.
+    fn settle(&mut self, now: Micros) {
+        while let Some(part) = self.parts.front_mut() {
+            while part.answered < part.items && part.answered < part.sent && part.has_failed(part.answered) {
+                let at = self.rows.len();
+                let (cell, item, status) = (part.cell, part.answered, Status::Rejected);
+                self.answers.push(Answer::Outcome { cell, item, status, at, bytes: 0 });
+                part.answered += 1;
+            }
+            if part.answered < part.items {
+                return;
+            }
+            let took = now.saturating_sub(self.part_began);
+            // A program that has to be started for each of its chunks gets large ones.
+            let took = if self.buffers { took / BUFFERED_SHARE } else { took };
+            self.answers.push(Answer::Done { cell: part.cell, micros: took.min(u64::from(u32::MAX)) as u32 });
+            self.part_began = now;
+            self.parts.pop_front();
+        }
+    }
+
+    /// So many answers have come: learns how far to send ahead.
+    fn pace(&mut self, answers: u64, now: Micros) {
+        let each = now.saturating_sub(self.moved) / answers;
+        let fitting = (AHEAD_MICROS / each.max(1)).clamp(1, u64::from(MAX_AHEAD)) as u32;
+        self.ahead = fitting.min(self.ahead.saturating_mul(2));
+        self.moved = now;
+    }
+}
+
+/// How long what was sent ahead may take a program: two chunks of the engine's, long against a crossing (some 50 µs).
+const AHEAD_MICROS: Micros = 4_000;
+const MAX_AHEAD: u32 = 16_384;
+/// The start of a process takes some milliseconds, and should be a small part of what its chunk takes.
+const BUFFERED_SHARE: Micros = 32;
