@@ -1,7 +1,10 @@
 // Everything that `import 'millrace'` gives. The contract is index.d.ts.
 
+export { commandPool } from './lib/command-pool.js'
 export { divide } from './lib/divide.js'
 export {
+  CommandExitError,
+  CommandProtocolError,
   ConsumedError,
   CorruptDataError,
   FalsyValueError,
@@ -11,6 +14,7 @@ export {
   OutputTooLargeError,
   PoolClosedError,
   SerializationError,
+  StalledError,
   TaskTimeoutError,
   WorkerCrashError,
   WorkerOutOfMemoryError,

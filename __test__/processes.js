@@ -19,7 +19,11 @@ export const LIMIT = { timeout: 60_000 }
 
 /** A pool that is gone after the test, whatever becomes of it. */
 export function openPool(t, task = ACTS, options = {}) {
-  const pool = workerPool(task, options)
+  return endWith(t, workerPool(task, options))
+}
+
+/** The pool, which is gone after the test. */
+export function endWith(t, pool) {
   t.after(async () => {
     const before = new Set(children())
     // A pool that cannot be closed is the failure of the test that says so, not of the one after it.

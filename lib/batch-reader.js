@@ -17,6 +17,7 @@ export const SECTION = {
   TRIED: 13,
   MESSAGE: 14,
   PROGRESS: 15,
+  NOTICE: 16,
 }
 
 /** How an item ended. */

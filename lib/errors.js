@@ -13,6 +13,7 @@
  * @property {string} [stderr] the last part of what the worker process wrote to stderr
  * @property {number} [rss] bytes of memory of its own that the worker process had when it was over its limit
  * @property {number} [limit] that limit; most bytes that a result, or a line, may have
+ * @property {string} [line] what a program wrote, cut
  */
 
 /** Base class of the errors that Millrace itself makes. Its `code` is stable, its message is not. */
@@ -64,6 +65,24 @@ export class TaskTimeoutError extends MillraceError {
   static code = 'ERR_TASK_TIMEOUT'
 }
 
+/** A program answered too much, too little, or what is none of its format; `line` is what it wrote. */
+export class CommandProtocolError extends MillraceError {
+  /** @override */
+  static code = 'ERR_COMMAND_PROTOCOL'
+}
+
+/** A program that was started for one item ended with an exit code that is not 0. */
+export class CommandExitError extends MillraceError {
+  /** @override */
+  static code = 'ERR_COMMAND_EXIT'
+}
+
+/** A program had read all that it was told, waited for more, and did not answer when there was no more. */
+export class StalledError extends MillraceError {
+  /** @override */
+  static code = 'ERR_STALLED'
+}
+
 /** The pool was closed before the work could be given to it. */
 export class PoolClosedError extends MillraceError {
   /** @override */
@@ -113,6 +132,9 @@ for (const errorClass of [
   WorkerStartError,
   SerializationError,
   TaskTimeoutError,
+  CommandProtocolError,
+  CommandExitError,
+  StalledError,
   PoolClosedError,
   LineTooLongError,
   FalsyValueError,
@@ -240,7 +262,11 @@ export const ERR_INVALID_PATTERN = 'ERR_INVALID_PATTERN'
 
 /** Code of the process warning about a call that nobody consumed. */
 export const MILLRACE_UNCONSUMED = 'MILLRACE_UNCONSUMED'
+/** Code of the process warning about a program that holds its answers back. */
+export const MILLRACE_BUFFERED_COMMAND = 'MILLRACE_BUFFERED_COMMAND'
+/** Code of the process warning about a line that no item waited for. */
+export const MILLRACE_SURPLUS_OUTPUT = 'MILLRACE_SURPLUS_OUTPUT'
 
 /** @type {readonly (Exclude<keyof FailureDetails, 'cause'>)[]} */
-const DETAIL_NAMES = ['index', 'attempt', 'worker', 'exitCode', 'signal', 'stderr', 'rss', 'limit']
+const DETAIL_NAMES = ['index', 'attempt', 'worker', 'exitCode', 'signal', 'stderr', 'rss', 'limit', 'line']
 const LONGEST_SHOWN = 60

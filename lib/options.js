@@ -209,7 +209,7 @@ export function poolSize(size) {
 }
 
 /** @param {Record<string, unknown>} given */
-function maxWorkers(given) {
+export function maxWorkers(given) {
   if (given.size !== undefined && given.maxWorkers !== undefined)
     throw invalidArgType('size', 'no size: maxWorkers is given, and means the same', given.size)
   return positiveInteger(given, 'maxWorkers', positiveInteger(given, 'size', undefined))
@@ -377,7 +377,7 @@ export function positiveInteger(given, name, byDefault) {
  * @param {D} byDefault
  * @returns {number | D}
  */
-function milliseconds(given, name, byDefault) {
+export function milliseconds(given, name, byDefault) {
   const value = given[name]
   const expected = `milliseconds from 0 to ${MAX_MILLISECONDS}`
   if (value === undefined) return byDefault
@@ -409,7 +409,7 @@ function positiveIntegerOrInfinity(given, name, byDefault) {
  * @param {number} most
  * @param {number} byDefault
  */
-function integerUpTo(given, name, most, byDefault) {
+export function integerUpTo(given, name, most, byDefault) {
   const value = given[name]
   if (value === undefined) return byDefault
   const expected = `an integer from 1 to ${most}`
@@ -449,7 +449,7 @@ export function flag(given, name, byDefault) {
  * @param {string} name
  * @param {string} byDefault
  */
-function text(given, name, byDefault) {
+export function text(given, name, byDefault) {
   const value = given[name]
   if (value === undefined) return byDefault
   if (typeof value !== 'string') throw invalidArgType(name, 'a string', value)
@@ -517,7 +517,7 @@ export function directory(given) {
 }
 
 /** @param {unknown} value */
-function shown(value) {
+export function shown(value) {
   return value instanceof URL ? value.href : value
 }
 
@@ -575,7 +575,7 @@ const MAX_FACTOR = 1_000
 /** More than anyone tells apart; the engine counts in 32 bits. */
 const MAX_PRIORITY = 1_000_000
 /** How long an item that is cut off may go on before its worker is killed. */
-const GRACE_MS = 200
+export const GRACE_MS = 200
 const BACKOFF_DEFAULTS = Object.freeze({ initial: 100, factor: 2, max: 30_000, jitter: 0.5 })
 
 /** @type {Readonly<CallSettings>} */

@@ -64,6 +64,7 @@ export class PoolCore {
    * @property {(exit: import('./worker-failure.js').Exit) => void} [exited]
    * @property {(worker: number, index: number, take: () => unknown) => void} [message] `take` decodes it, or throws
    * @property {(progress: { worker: number, index: number, done: number, total: number }) => void} [progress]
+   * @property {(worker: number, kind: number, text: string) => void} [notice] something to warn of
    * @property {() => void} [read] a batch has been read
    */
 
@@ -99,9 +100,10 @@ export class PoolCore {
   /**
    * What a worker's error is for the consumer.
    * @param {any} thrown
+   * @param {{ index?: number, attempt: number, worker: number }} _where
    * @returns {unknown}
    */
-  toError(thrown) {
+  toError(thrown, _where) {
     return thrown
   }
 
@@ -235,6 +237,13 @@ export class PoolCore {
         case SECTION.WRITTEN:
           this.#written(batch)
           break
+        case SECTION.NOTICE: {
+          const worker = batch.word()
+          const kind = batch.word()
+          const text = batch.part(batch.word()).toString()
+          this.#listener.notice?.(worker, kind, text)
+          break
+        }
         case SECTION.EXITED:
           this.#listener.exited?.(exitOf(batch.failure().row))
           break

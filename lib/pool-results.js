@@ -253,8 +253,8 @@ export class PoolResults {
   #readError(words, at, bytes, row, text) {
     const index = indexOf(words, at)
     const worker = words[at + 2]
+    const attempt = this.#tried.get(index)?.attempt ?? 1
     if (statusOf(words, at) === TIMED_OUT) {
-      const attempt = this.#tried.get(index)?.attempt ?? 1
       return timeoutError(this.#core.label, this.#timeout, { index, attempt, worker })
     }
     const decoder = this.#core.decoder(words[at + 2])
@@ -274,7 +274,7 @@ export class PoolResults {
       const said = bytes.subarray(row, row + words[at + 3])
       return crashError(said, index, this.#core.label, (value) => decode(value, 0, value.length))
     }
-    return this.#core.toError(decode(bytes, row, row + words[at + 3]))
+    return this.#core.toError(decode(bytes, row, row + words[at + 3]), { index, attempt, worker })
   }
 }
 

@@ -161,7 +161,7 @@ export class PoolRuns {
         })
         waiter?.reject(crash)
       } else {
-        const error = this.#core.toError(decode(bytes, row, rowEnd))
+        const error = this.#core.toError(decode(bytes, row, rowEnd), { attempt, worker })
         noteFailure(error, { index: 0, attempt, worker, errors: [] })
         waiter?.reject(error)
       }

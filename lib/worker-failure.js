@@ -1,6 +1,7 @@
 // Errors for what happened to a worker process. Rust tells what it saw as JSON (`src/place/mod.rs`, Exit), followed by
 // the error that the worker itself could still report.
 
+import { getSystemErrorName } from 'node:util'
 import { TaskTimeoutError, WorkerCrashError, WorkerOutOfMemoryError, WorkerStartError } from './errors.js'
 
 /**
@@ -11,6 +12,7 @@ import { TaskTimeoutError, WorkerCrashError, WorkerOutOfMemoryError, WorkerStart
  * @property {string | null} signal
  * @property {string} stderr
  * @property {string | null} spawnError
+ * @property {number | null} spawnErrno the system's number for that
  * @property {string | null} violation
  * @property {boolean} starting
  * @property {{ rss: number | null, limit: number | null } | null} outOfMemory
@@ -68,13 +70,33 @@ export function timeoutError(label, timeout, details) {
 export function startError(row, label, decode) {
   const { exit, details } = read(row, decode)
   if (exit.spawnError !== null) {
-    return new WorkerStartError(`A worker of ${label} could not be started: ${exit.spawnError}`, details)
+    return new WorkerStartError(`A worker of ${label} could not be started: ${exit.spawnError}`, {
+      ...details,
+      ...systemCause(label, exit.spawnError, exit.spawnErrno),
+    })
   }
   const when = exit.starting ? 'before it was ready' : 'again and again, before it had finished anything'
   return new WorkerStartError(
     `Worker ${exit.worker} of ${label} ${how(exit)} ${when}${because(exit, details)}${typescriptHint(details.cause)}`,
     details,
   )
+}
+
+/**
+ * The system's error behind a start that failed, as `child_process` reports it.
+ * @param {string} command
+ * @param {string} reason
+ * @param {number | null} errno
+ */
+export function systemCause(command, reason, errno) {
+  if (!errno) return {}
+  const code = getSystemErrorName(-errno)
+  const cause = Object.assign(new Error(`spawn ${command} ${code}: ${reason}`), {
+    code,
+    errno: -errno,
+    syscall: 'spawn',
+  })
+  return { cause }
 }
 
 /**

@@ -34,11 +34,30 @@ export function workerPool(task, options) {
       `The task file ${settings.task.path} makes a pool of itself inside its own worker, which would never end: keep the pool in another file, or make it only where isWorker is false`,
     )
   }
-  return new WorkerPool(settings)
+  return new WorkerPool(settings, coreOf)
 }
 
-class WorkerPool {
+/**
+ * What every kind of pool is told; the rest is for whoever makes its core.
+ * @typedef {object} PoolBasics
+ * @property {string} label
+ * @property {number | undefined} maxWorkers
+ * @property {number} concurrencyPerWorker
+ * @property {boolean} [perItem] a process is started with its item, not before
+ */
+
+/**
+ * @template S
+ * @typedef {(settings: S, size: number, listener: import('./pool-core.js').PoolListener) => PoolCore} CoreOf
+ */
+
+/**
+ * A pool of processes. What they are is the core's.
+ * @template {PoolBasics} [S=Readonly<import('./options.js').PoolSettings>]
+ */
+export class WorkerPool {
   #settings
+  #coreOf
   /** @type {PoolCore | undefined} */
   #core
   /** @type {PoolRuns | undefined} */
@@ -55,9 +74,13 @@ class WorkerPool {
   /** @type {{ promise: Promise<void>, resolve: () => void } | undefined} */
   #closed
 
-  /** @param {Readonly<import('./options.js').PoolSettings>} settings */
-  constructor(settings) {
+  /**
+   * @param {S} settings
+   * @param {CoreOf<S>} coreOf
+   */
+  constructor(settings, coreOf) {
     this.#settings = settings
+    this.#coreOf = coreOf
     this.#size = settings.maxWorkers ?? availableParallelism()
   }
 
@@ -72,15 +95,10 @@ class WorkerPool {
     this.#size = checked
     const core = this.#core
     if (core === undefined || this.#phase !== OPEN) return
-    core.capacity = this.#capacity
+    core.capacity = capacityOf(this.#settings, checked)
     core.native.resize(checked)
     for (const call of [...core.calls]) call.resized?.()
     this.#checkReady()
-  }
-
-  get #capacity() {
-    // Each number is small enough, their product need not be.
-    return Math.min(this.#size * this.#settings.concurrencyPerWorker, MAX_CAPACITY)
   }
 
   get label() {
@@ -151,6 +169,7 @@ class WorkerPool {
   /** @returns {Promise<void>} */
   async ready() {
     const core = this.#open()
+    if (this.#settings.perItem) return undefined
     if (this.#ready === undefined) {
       this.#awaited = this.#size - core.native.readyWorkers()
       if (this.#awaited <= 0) return undefined
@@ -212,36 +231,26 @@ class WorkerPool {
 
   #open() {
     if (this.#phase !== OPEN) throw this.#closedError()
-    const { concurrencyPerWorker: lanes, gracePeriod, protocol, serialization } = this.#settings
-    const speaksJson = protocol === 'message' && serialization === 'json'
-    this.#core ??= new PoolCore(
-      this.#settings.label,
-      this.#capacity,
-      (onWake) =>
-        NativePool.processes(this.#size, lanes, gracePeriod, processOptions(this.#settings), onWake),
-      (define) => (speaksJson ? new JsonEncoder(define) : new Encoder(define)),
-      {
-        ready: (worker, pid) => {
-          this.#events.add('workerStart', { worker, pid })
-          this.#onReady()
-        },
-        startFailed: (error) => this.#onStartFailed(error),
-        closed: () => this.#onClosed(),
-        written: (worker, stream, take) => {
-          if (this.#events.has(stream)) this.#events.add(stream, take(), worker)
-        },
-        exited: ({ worker, pid, exitCode, signal }) => {
-          this.#events.add('workerExit', { worker, pid, exitCode, signal })
-        },
-        message: (worker, index, take) => this.#onMessage(worker, index, take),
-        progress: (progress) => this.#events.add('progress', progress),
-        read: () => {
-          this.#events.flush()
-          this.#listen()
-        },
+    this.#core ??= this.#coreOf(this.#settings, this.#size, {
+      ready: (worker, pid) => {
+        this.#events.add('workerStart', { worker, pid })
+        this.#onReady()
       },
-      speaksJson ? () => new JsonDecoder() : undefined,
-    )
+      startFailed: (error) => this.#onStartFailed(error),
+      closed: () => this.#onClosed(),
+      written: (worker, stream, take) => {
+        if (this.#events.has(stream)) this.#events.add(stream, take(), worker)
+      },
+      exited: ({ worker, pid, exitCode, signal }) => {
+        this.#events.add('workerExit', { worker, pid, exitCode, signal })
+      },
+      message: (worker, index, take) => this.#onMessage(worker, index, take),
+      progress: (progress) => this.#events.add('progress', progress),
+      read: () => {
+        this.#events.flush()
+        this.#listen()
+      },
+    })
     this.#listen()
     return this.#core
   }
@@ -305,6 +314,29 @@ class WorkerPool {
   #closedError() {
     return new PoolClosedError(`The pool ${this.label} was closed`)
   }
+}
+
+/**
+ * @param {PoolBasics} settings
+ * @param {number} size
+ */
+function capacityOf({ concurrencyPerWorker }, size) {
+  // Each number is small enough, their product need not be.
+  return Math.min(size * concurrencyPerWorker, MAX_CAPACITY)
+}
+
+/** @type {CoreOf<Readonly<import('./options.js').PoolSettings>>} */
+function coreOf(settings, size, listener) {
+  const { concurrencyPerWorker: lanes, gracePeriod, label, protocol, serialization } = settings
+  const speaksJson = protocol === 'message' && serialization === 'json'
+  return new PoolCore(
+    label,
+    capacityOf(settings, size),
+    (onWake) => NativePool.processes(size, lanes, gracePeriod, processOptions(settings), onWake),
+    (define) => (speaksJson ? new JsonEncoder(define) : new Encoder(define)),
+    listener,
+    speaksJson ? () => new JsonDecoder() : undefined,
+  )
 }
 
 /**

@@ -243,6 +243,12 @@ impl Conversation {
                 Err(_) => {
                     self.stdin = None;
                     talk.close(false);
+                    if !talk.runs() {
+                        drop(talk);
+                        // What waits runs in the next one.
+                        self.kill();
+                        return;
+                    }
                     self.end_within(ENDS_WITHIN, Some("it closed its stdin and did not answer"));
                     return;
                 }
@@ -267,9 +273,11 @@ impl Conversation {
         let (broken, through) = {
             let mut talk = line.talk();
             talk.read(&self.buffer[..count], line.now());
-            (talk.is_broken(), talk.is_closed() && !talk.waits())
+            (talk.is_broken(), talk.is_closed() && !talk.runs())
         };
-        if through {
+        if through && self.flushed.is_none() {
+            self.kill();
+        } else if through {
             self.end_within(ENDS_WITHIN, None);
         } else if let Some((at, why)) = self.deadline.filter(|_| self.flushed.is_some()) {
             // As long as it answers it may go on.
@@ -357,7 +365,7 @@ impl Conversation {
     fn give_up(&mut self) {
         let (_, why) = self.deadline.take().unwrap_or((Instant::now(), None));
         let mut talk = self.line.talk();
-        if let Some(why) = why.filter(|_| talk.waits()) {
+        if let Some(why) = why.filter(|_| talk.runs()) {
             let kind = if self.flushed.is_some() { Kind::Stalled } else { Kind::Protocol };
             talk.fail(kind, why.into(), None);
         }

@@ -234,6 +234,12 @@ impl Talk {
         self.asked > 0
     }
 
+    /// Something of the first item without an answer was written.
+    #[must_use]
+    pub fn runs(&self) -> bool {
+        self.parts.front().is_some_and(Part::has_begun)
+    }
+
     /// Nothing is left to send or to answer.
     #[must_use]
     pub fn is_idle(&self) -> bool {
@@ -337,7 +343,7 @@ impl Talk {
                 }
             }
             // An item of which nothing was written has not begun: it runs in the next process.
-            let waits = self.parts.front().is_some_and(Part::has_begun);
+            let waits = self.runs();
             if waits && self.flushed && self.answers_since == 0 {
                 let reason = "it answered nothing, not even when its stdin was closed, and exited with code 0";
                 self.fail(Kind::Stalled, reason.into(), None);
