@@ -1157,6 +1157,100 @@ export interface WorkerPool<Item = any, Result = any> extends Operation<Item, Re
   ): this
 }
 
+/**
+ * Make any program a worker: a mapper for {@link parallelMap}. It gets one item per line on its stdin, and writes one
+ * result per line to its stdout, in the same order. What a pool promises holds for it: order, window, cancelling, time-outs,
+ * retries, crashes that are charged to the item that ran. docs/commands.md says what a program has to keep to.
+ *
+ * The program is found as the system finds it (`PATH`, or relative to `cwd`), and no shell has a part in it. The first
+ * item without an answer is the one that runs; lines that were sent ahead and had no answer when their program ended run
+ * again elsewhere: a program may see them twice. PYTHONUNBUFFERED is set to 1, unless `env` names it.
+ *
+ * @param command name, path or file URL of the program.
+ * @param args its arguments.
+ * @throws {TypeError} ERR_INVALID_ARG_TYPE: an argument or option of the wrong type, or an unknown option.
+ * @throws {RangeError} ERR_OUT_OF_RANGE: an option out of its range.
+ * @example
+ * ```js
+ * import { commandPool, parallelMap } from 'millrace'
+ *
+ * const upper = commandPool('sed', ['-u', 's/a/A/g'], { format: 'lines' })
+ * console.log(await parallelMap(['banana', 'apple'], upper).toArray()) // [ 'bAnAnA', 'Apple' ]
+ * await upper.close()
+ * ```
+ */
+export function commandPool<Item = any, Result = any>(
+  command: string | URL,
+  args?: readonly string[],
+  options?: CommandPoolOptions,
+): CommandPool<Item, Result>
+
+/** What {@link commandPool} makes: a pool whose workers are programs. Its `stdout` is where results come from. */
+export interface CommandPool<Item = any, Result = any>
+  extends Omit<WorkerPool<Item, Result>, 'postMessage'> {}
+
+/** Options of {@link commandPool}. Unknown names are a `TypeError`. */
+export interface CommandPoolOptions
+  extends Pick<
+    WorkerPoolOptions,
+    | 'size'
+    | 'gracePeriod'
+    | 'env'
+    | 'inheritEnv'
+    | 'niceIncrement'
+    | 'rlimits'
+    | 'cwd'
+    | 'stderr'
+    | 'maxMemory'
+  > {
+  /**
+   * What goes through the pipes. 'ndjson': a JSON text per line. 'lines': strings without a newline. 'nul': strings, each
+   * with a NUL behind it. 'length-prefixed': binary data in, Buffers out, each with its length before it (4 bytes,
+   * little-endian). An item that does not fit is an error of its own (ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE); an answer
+   * that does not is a {@link CommandProtocolError}, and its program is started again.
+   * @default 'ndjson'; 'lines' with `perItem`
+   */
+  format?: 'ndjson' | 'lines' | 'nul' | 'length-prefixed' | undefined
+  /**
+   * Start the program once for each item. The item is put in place of every `{}` in `args`, or behind them where there is
+   * none: a string or binary data as it is, anything else as JSON. All of its stdout is the result, by `format` (less one
+   * newline or NUL at its end); its stdin is empty. An exit code that is not 0 is a {@link CommandExitError}, a signal a
+   * {@link WorkerCrashError}. A raised signal sends SIGTERM.
+   * @default false
+   */
+  perItem?: boolean | undefined
+  /**
+   * `command` is a command line for `/bin/sh`. It sees `args` (and the item, with `perItem`) as "$1", "$2" and so on:
+   * never put data into the command line itself.
+   * @default false
+   */
+  shell?: boolean | undefined
+  /**
+   * Items that a program is sent before it has answered: an integer from 1 to 16,384. What was sent cannot be given to
+   * another one, unless the program ends.
+   * @default 'auto': as many as take it about 4 ms, at least 1
+   */
+  readAhead?: number | 'auto' | undefined
+  /**
+   * Most bytes of one answer: from 1 to 1,073,741,824. More is a {@link CommandProtocolError}.
+   * @default 67108864 (64 MiB)
+   */
+  maxLineBytes?: number | undefined
+  /**
+   * After how many milliseconds a program has stalled that has read all it was sent, waits for more, and has not answered:
+   * from 0 to 2,147,483,647. Its stdin is closed then, so that it writes what it holds back, and it is started again; see
+   * {@link StalledError} for one that does not answer even so. Where the system does not say what it waits for, 40 times
+   * as long.
+   * @default 250
+   */
+  stallTimeout?: number | undefined
+  /**
+   * A name for messages.
+   * @default the name of the program
+   */
+  label?: string | undefined
+}
+
 /** What a pool tells its listeners, and with which arguments. */
 export interface WorkerPoolEvents {
   /**
@@ -1534,6 +1628,25 @@ export class TaskTimeoutError extends MillraceError {
   readonly code: 'ERR_TASK_TIMEOUT'
 }
 
+/**
+ * A program of {@link commandPool} answered too much, too little, or what is none of its format. It is started again.
+ */
+export class CommandProtocolError extends MillraceError {
+  readonly code: 'ERR_COMMAND_PROTOCOL'
+  /** The line in question, cut after 200 bytes. */
+  readonly line?: string
+}
+
+/** A program that was started for one item (`perItem`) ended with an exit code that is not 0. */
+export class CommandExitError extends MillraceError {
+  readonly code: 'ERR_COMMAND_EXIT'
+}
+
+/** A program had read all that it was sent, waited for more, and did not answer when its stdin was closed. */
+export class StalledError extends MillraceError {
+  readonly code: 'ERR_STALLED'
+}
+
 /** The pool was closed before the work was given to it. */
 export class PoolClosedError extends MillraceError {
   readonly code: 'ERR_POOL_CLOSED'
@@ -1616,6 +1729,7 @@ export interface FailureDetails {
   stderr?: string | undefined
   rss?: number | undefined
   limit?: number | undefined
+  line?: string | undefined
 }
 
 /** What a mapper's return value yields: awaited, and nothing for {@link skip}. */

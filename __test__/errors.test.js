@@ -43,6 +43,7 @@ test('every property in the table is one that the classes take', () => {
     stderr: 'text',
     rss: 5,
     limit: 6,
+    line: 'text',
   }
   const properties = [...page.matchAll(/^\| `([a-z]\w*)` \|/gm)].map(([, name]) => name)
   assert.deepEqual(properties, ['cause', ...Object.keys(details)])

@@ -43,6 +43,7 @@ export function workerPool(task, options) {
  * @property {string} label
  * @property {number | undefined} maxWorkers
  * @property {number} concurrencyPerWorker
+ * @property {object} [task] none of a command
  * @property {boolean} [perItem] a process is started with its item, not before
  */
 
@@ -157,6 +158,7 @@ export class WorkerPool {
   postMessage(value) {
     const { task } = this.#settings
     // Only its source is left of a function.
+    if (task === undefined) throw invalidArgType('task', 'a file that exports onMessage', this.label)
     if (!('path' in task)) throw invalidArgType('task', 'a file that exports onMessage', Function)
     const core = this.#open()
     const writer = core.itemWriter()

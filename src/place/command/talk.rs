@@ -492,5 +492,6 @@ impl Talk {
 /// How long what was sent ahead may take a program: two chunks of the engine's, long against a crossing (some 50 µs).
 const AHEAD_MICROS: Micros = 4_000;
 const MAX_AHEAD: u32 = 16_384;
-/// The start of a process takes some milliseconds, and should be a small part of what its chunk takes.
-const BUFFERED_SHARE: Micros = 32;
+/// The start of a process takes some milliseconds, or some hundred, and should be a small part of what its chunk takes: so
+/// one of these programs gets chunks of up to a second.
+const BUFFERED_SHARE: Micros = 512;
