@@ -15,6 +15,8 @@ const EXAMPLES = {
   'abort.js': /^20 results, then: that is enough\nnothing of it runs any more\n$/,
   'async.js':
     /^(12 in all\napple 3, pear 4, plum 5|apple 3, pear 4, plum 5\n12 in all)\n\[ 1000003, 1000033 \]\n(true|false)\n(true|false)\n(true|false)\n$/,
+  'commands.js':
+    /^ada 294\ngrace 514\nbarbara 715\n\[ 'ADA', 'GrACE', 'BArBArA' \]\n\[ '3', '5', '7', '8' \]\n$/,
   'cpu-map.js':
     /^1229 primes below 10000\n9592 primes below 100000\n17984 primes below 200000\n5133 primes below 50000\n2262 primes below 20000\n$/,
   'fetch-many.js': /^45 of 50 users, from user 1 to user 49\n$/,
