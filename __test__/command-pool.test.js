@@ -417,7 +417,7 @@ describe('wrong arguments', () => {
 
   test('nothing is written to the options, and failureOf() knows the item', LIMIT, async (t) => {
     const options = Object.freeze({ size: 1, env: Object.freeze({ ...UNSET }) })
-    const pool = openCommand(t, 'false', Object.freeze([]), options)
+    const pool = openCommand(t, 'sh', Object.freeze(['-c', 'read line; exit 3']), options)
     const error = await pool.run(0).catch((error) => error)
     assert.equal(error.code, 'ERR_WORKER_CRASHED')
     assert.deepEqual([failureOf(error).worker, failureOf(error).attempt], [0, 1])

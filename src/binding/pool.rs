@@ -186,9 +186,10 @@ impl NativePool {
         let read_ahead = (command.read_ahead > 0).then_some(command.read_ahead);
         let stall = Duration::from_micros(whole(command.stall * 1000.0));
         let config = PoolConfig { size, lanes: 1, grace: whole(grace_ms * 1000.0), seed: seed() };
-        Self::new(env, config, &on_wake, |_, pool| match command.per_item_from {
-            Some(from) => Box::new(ItemPrograms::new(launch, from as usize, format, max_answer, pool)),
-            None => {
+        Self::new(env, config, &on_wake, |_, pool| {
+            if let Some(from) = command.per_item_from {
+                Box::new(ItemPrograms::new(launch, from as usize, format, max_answer, pool))
+            } else {
                 let protocol = Protocol { format, read_ahead, max_answer };
                 Box::new(Programs::new(launch, protocol, stall, pool))
             }

@@ -118,7 +118,7 @@ pub struct Programs {
     launch: Arc<Launch>,
     protocol: Protocol,
     shared: Arc<Shared>,
-    programs: BTreeMap<WorkerId, Program>,
+    running: BTreeMap<WorkerId, Program>,
     exits: Exits,
     outputs: Outputs,
     started: Arc<Started>,
@@ -139,7 +139,7 @@ impl Programs {
             launch: Arc::new(launch),
             protocol,
             shared: Arc::new(shared),
-            programs: BTreeMap::new(),
+            running: BTreeMap::new(),
             exits: Exits::default(),
             outputs: Outputs::default(),
             started: Arc::default(),
@@ -157,7 +157,7 @@ impl Place for Programs {
             shared: Arc::clone(&self.shared),
         });
         let launch = supervisor::next_launch_id();
-        self.programs.insert(worker, Program { line: Arc::clone(&line), launch, ready: false });
+        self.running.insert(worker, Program { line: Arc::clone(&line), launch, ready: false });
         supervisor::start(Start {
             id: launch,
             worker,
@@ -171,13 +171,13 @@ impl Place for Programs {
     }
 
     fn dispatch(&mut self, worker: WorkerId, part: Part<'_>) {
-        let Some(Program { line, .. }) = self.programs.get(&worker) else { return };
+        let Some(Program { line, .. }) = self.running.get(&worker) else { return };
         line.talk().push(&part, self.shared.buffers.load(Ordering::Relaxed), line.now());
         line.changed.notify_one();
     }
 
     fn take_back(&mut self, worker: WorkerId, cell: u8, items: u32, most: u32) -> Option<u32> {
-        let line = &self.programs.get(&worker)?.line;
+        let line = &self.running.get(&worker)?.line;
         let kept = line.talk().take_back(cell, items, most, line.now());
         line.changed.notify_one();
         Some(kept)
@@ -189,19 +189,19 @@ impl Place for Programs {
     fn abort_item(&mut self, _: WorkerId, _: u8, _: u32) {}
 
     fn claimed(&self, worker: WorkerId, cell: u8, items: u32) -> u32 {
-        self.programs.get(&worker).map_or(0, |program| program.line.talk().claimed(cell, items))
+        self.running.get(&worker).map_or(0, |program| program.line.talk().claimed(cell, items))
     }
 
     fn forget(&mut self, _: WorkerId, _: CallId) {}
 
     fn kill(&mut self, worker: WorkerId) {
-        if let Some(program) = self.programs.get(&worker) {
+        if let Some(program) = self.running.get(&worker) {
             supervisor::kill(program.launch);
         }
     }
 
     fn retire(&mut self, worker: WorkerId) {
-        if let Some(Program { line, .. }) = self.programs.get(&worker) {
+        if let Some(Program { line, .. }) = self.running.get(&worker) {
             line.retiring.store(true, Ordering::Relaxed);
             line.changed.notify_one();
         }
@@ -215,7 +215,7 @@ impl Place for Programs {
         for written in std::mem::take(&mut *lock(&self.outputs)) {
             events.written(written);
         }
-        for (&id, program) in &mut self.programs {
+        for (&id, program) in &mut self.running {
             if !program.ready
                 && let Some(pid) = self.started.pid(id)
             {
@@ -228,14 +228,14 @@ impl Place for Programs {
             events.notice(worker, notice, &text);
         }
         for exit in exits {
-            let Some(program) = self.programs.remove(&exit.worker) else { continue };
+            let Some(program) = self.running.remove(&exit.worker) else { continue };
             let exit = Exit { starting: !program.ready, ..exit };
             events.exit(exit, &|cell, items| program.line.talk().claimed(cell, items));
         }
     }
 
     fn sleep(&mut self) -> bool {
-        let answered = self.programs.values().any(|program| program.line.talk().has_answers());
+        let answered = self.running.values().any(|program| program.line.talk().has_answers());
         !answered
             && lock(&self.exits).is_empty()
             && lock(&self.outputs).is_empty()
@@ -245,7 +245,7 @@ impl Place for Programs {
 
 impl Drop for Programs {
     fn drop(&mut self) {
-        for program in self.programs.values() {
+        for program in self.running.values() {
             supervisor::kill(program.launch);
         }
     }

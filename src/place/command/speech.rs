@@ -34,6 +34,9 @@ pub enum Speech {
     Whole(Listening),
 }
 
+/// Takes what was read; false: that is enough.
+type Take = Box<dyn FnMut(&[u8]) -> bool>;
+
 /// All that a program has written.
 #[derive(Debug)]
 pub struct Whole {
@@ -71,7 +74,7 @@ impl Speech {
 
     /// Reads what is left after the process's end.
     pub async fn finish(&mut self, deadline: Instant) {
-        let (stdout, mut take): (_, Box<dyn FnMut(&[u8]) -> bool>) = match self {
+        let (stdout, mut take): (_, Take) = match self {
             Self::Line(conversation) => {
                 let line = Arc::clone(&conversation.line);
                 let take = move |bytes: &[u8]| {
@@ -142,13 +145,11 @@ impl Listening {
         let Some(end) = &mut self.stdout else { return std::future::pending().await };
         match read(end, &mut self.buffer).await {
             Some(0) => self.stdout = None,
-            Some(count) => {
-                if !lock(&self.whole).take(&self.buffer[..count]) {
-                    self.stdout = None;
-                    kill_group(self.pid);
-                }
+            Some(count) if !lock(&self.whole).take(&self.buffer[..count]) => {
+                self.stdout = None;
+                kill_group(self.pid);
             }
-            None => {}
+            _ => {}
         }
     }
 }
@@ -198,13 +199,12 @@ impl Conversation {
 
     async fn go_on(&mut self) {
         let line = Arc::clone(&self.line);
+        if line.talk().is_broken() {
+            self.kill();
+            return std::future::pending().await;
+        }
         let (writes, looks) = {
             let talk = line.talk();
-            if talk.is_broken() {
-                drop(talk);
-                self.kill();
-                return std::future::pending().await;
-            }
             let looks = talk.waits() && !talk.is_closed() && talk.unwritten().is_empty();
             if line.is_retiring() && talk.is_idle() && self.stdin.is_some() {
                 self.stdin = None;
