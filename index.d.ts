@@ -1194,6 +1194,7 @@ export interface CommandPoolOptions
   extends Pick<
     WorkerPoolOptions,
     | 'size'
+    | 'maxWorkers'
     | 'gracePeriod'
     | 'env'
     | 'inheritEnv'

@@ -8,7 +8,7 @@ import { describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { commandPool, failureOf, parallelMap, workerPool } from '../index.js'
 import { openCommand, openPython, UNSET } from './commands.js'
-import { children, folderWith, LIMIT, linesOf } from './processes.js'
+import { children, folderWith, LIMIT, linesOf, until } from './processes.js'
 
 const numbers = (length) => Array.from({ length }, (_, i) => i)
 
@@ -285,6 +285,54 @@ for line in sys.stdin:
       }
     },
   )
+})
+
+describe('size', () => {
+  /** How many programs, or slots, work at once: each says when it begins and ends. */
+  const most = (lines) => {
+    let [now, highest] = [0, 0]
+    for (const line of lines) {
+      now += line === 'begin' ? 1 : -1
+      highest = Math.max(highest, now)
+    }
+    return highest
+  }
+
+  test('may be changed while a call runs, and nothing is lost', LIMIT, async (t) => {
+    const pool = openCommand(t, 'cat', [], { maxWorkers: 3, readAhead: 4 })
+    assert.equal(pool.size, 3)
+    const alive = new Set()
+    pool.on('workerStart', ({ pid }) => alive.add(pid))
+    pool.on('workerExit', ({ pid }) => alive.delete(pid))
+    const results = []
+    for await (const value of parallelMap(numbers(3000), pool)) {
+      results.push(value)
+      if (results.length === 500) pool.size = 1
+      if (results.length === 1500) pool.size = 3
+      if (results.length === 2500) pool.size = 1
+    }
+    assert.deepEqual(results, numbers(3000))
+    await until(() => alive.size <= 1, 'one program at most')
+    assert.throws(() => (pool.size = 0), { code: 'ERR_OUT_OF_RANGE' })
+    assert.throws(() => commandPool('cat', [], { size: 1, maxWorkers: 1 }), { code: 'ERR_INVALID_ARG_TYPE' })
+  })
+
+  test('larger: more programs run at once, with one per item, too', LIMIT, async (t) => {
+    for (const perItem of [false, true]) {
+      const log = join(folderWith(t), 'log')
+      const script = perItem
+        ? 'echo begin >>"$1"; sleep .3; echo end >>"$1"; echo "$2"'
+        : 'while read line; do echo begin >>"$1"; sleep .3; echo end >>"$1"; echo "$line"; done'
+      const pool = openCommand(t, 'sh', ['-c', script, 'sh', log], { size: 1, perItem })
+      const results = parallelMap(['1', '2', '3', '4', '5'], pool, { chunkSize: 1 }).toArray()
+      await until(() => linesOf(log).length > 0, 'one runs')
+      pool.size = 3
+      assert.deepEqual((await results).map(Number), [1, 2, 3, 4, 5])
+      assert.ok(most(linesOf(log)) > 1, `${most(linesOf(log))} at once`)
+      pool.size = 1
+      assert.equal(Number(await pool.run('6')), 6)
+    }
+  })
 })
 
 describe('ways out', () => {
