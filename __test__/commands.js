@@ -1,6 +1,7 @@
 // Pools of programs for tests, which end with them. The programs are those that every machine has.
 
 import { commandPool } from '../index.js'
+import { isInstalled } from '../scripts/tools.js'
 import { endWith } from './processes.js'
 
 /** A pool of a program that is gone after the test. */
@@ -15,3 +16,6 @@ export function openPython(t, source, options = {}) {
 
 /** The environment without what this machine may say about Python's buffers. */
 export const UNSET = { ...process.env, PYTHONUNBUFFERED: undefined }
+
+/** Why tests of jq are left out, where they are: `npm test` installs it where it can. */
+export const NO_JQ = !isInstalled('jq') && 'jq is not installed'

@@ -3,12 +3,12 @@
 // target/test-logs/<step>.log; here it is shown when the step fails.
 
 import { spawn } from 'node:child_process'
-import { closeSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync } from 'node:fs'
+import { closeSync, mkdirSync, openSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Leftovers } from '../__test__/leftovers.js'
 import { root } from './root.js'
 import setup from './setup.js'
-import { cargoHas, SetupError } from './tools.js'
+import { cargoHas, isInstalled, SetupError } from './tools.js'
 
 /** Run the steps named, or all; sets the exit code. */
 export default async function test(names) {
@@ -60,6 +60,7 @@ const STEPS = {
       '--test-timeout=300000',
       ...testFiles('__test__'),
     ],
+    prepare: provideJq,
     count: nodeCount,
   }),
 }
@@ -124,12 +125,25 @@ function reportLeftovers(found, totals) {
 async function cargoDeny(log) {
   const bin = join(root, 'target/tools/bin')
   process.env.PATH = `${process.env.PATH}:${bin}`
-  const found = (folder) => existsSync(join(folder, 'cargo-deny'))
-  if (process.env.PATH.split(':').some(found)) return undefined
+  if (isInstalled('cargo-deny')) return undefined
   const install = cargo('install', 'cargo-deny', '--locked', '--root', 'target/tools')
   const failure = await spawnLogged(install, process.env, log)
   if (failure === undefined || process.env.CI) return undefined
   return `cargo-deny could not be installed (target/test-logs/deny.log)`
+}
+
+/** jq, which some tests have as a worker, from the system's packages. Where that cannot be, they are skipped and counted. */
+async function provideJq(log) {
+  if (isInstalled('jq') || !isInstalled('apt-get') || process.getuid?.() !== 0) return undefined
+  const apt = (...args) => ({ command: 'apt-get', args: ['-qq', ...args] })
+  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
+  const install = apt('install', '--yes', '--no-install-recommends', 'jq')
+  // A fresh image has no lists of packages.
+  if (await spawnLogged(install, env, log)) {
+    await spawnLogged(apt('update'), env, log)
+    await spawnLogged(install, env, log)
+  }
+  return undefined
 }
 
 function cargo(...args) {

@@ -2,6 +2,8 @@
 // old becomes one line that says what to do.
 
 import { spawnSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import { root } from './root.js'
 
 /** A failure that a person can mend; its message is shown without a stack. */
@@ -44,6 +46,11 @@ export function compilerRuns() {
       'cc is missing: install a C compiler (Debian, Ubuntu: apt-get install gcc libc6-dev)',
     )
   }
+}
+
+/** Whether there is a program of this name on the PATH. */
+export function isInstalled(name) {
+  return (process.env.PATH ?? '').split(':').some((folder) => folder !== '' && existsSync(join(folder, name)))
 }
 
 /** The first version number that a tool prints, or undefined where it does not run. */
