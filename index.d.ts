@@ -1352,6 +1352,154 @@ export const native: {
   /** Operations on numbers in typed arrays. */
   array: ArrayOperations
   /**
+   * Hash files: an item is a path (a string, a Buffer, or a file URL), and the file is read in Rust, piece by piece.
+   * @param algorithm one of the operations above: 'sha256', 'sha512', 'sha1', 'md5', 'blake3', 'xxh3', 'crc32'.
+   * @throws as Node's own (of the item): an error with `code` (such as ENOENT), `errno`, `syscall` and `path`.
+   * @example
+   * ```js
+   * import { native, parallelMap } from 'millrace'
+   *
+   * const file = new URL(import.meta.url)
+   * console.log(await parallelMap([file], native.digestFile('blake3')).toArray())
+   * ```
+   */
+  digestFile: FileDigestMaker
+  /**
+   * Compress each item as a gzip file.
+   * @param options `level`: an integer from 0 (stored) to 12 (default 6). From 1 to 9 they mean about what they mean in
+   *   zlib; the bytes are not those of zlib.
+   * @example
+   * ```js
+   * import { native } from 'millrace'
+   *
+   * const packed = await native.gzip({ level: 9 }).run('a'.repeat(1000))
+   * console.log(native.gunzip().runSync(packed).length) // 1000
+   * ```
+   */
+  gzip(options?: { level?: number | undefined }): NativeOperation<Bytes, Buffer>
+  /**
+   * Decompress each item, which is a gzip file, also one of several members. As in Node, zeroes may follow.
+   * @throws {CorruptDataError} ERR_CORRUPT_DATA (of the item): it is no gzip file, or is cut off.
+   * @throws {OutputTooLargeError} ERR_OUTPUT_TOO_LARGE (of the item): it would be larger than `maxOutputBytes`.
+   * @example
+   * ```js
+   * import { native } from 'millrace'
+   *
+   * const bomb = native.gzip().runSync(Buffer.alloc(1e6))
+   * await native.gunzip({ maxOutputBytes: 1000 }).run(bomb).catch(({ code }) => console.log(code)) // ERR_OUTPUT_TOO_LARGE
+   * ```
+   */
+  gunzip(options?: OutputLimit): NativeOperation<Bytes, Buffer>
+  /**
+   * Compress each item in the zlib format, as `zlib.deflate` of Node does.
+   * @param options `level`: an integer from 0 (stored) to 12 (default 6).
+   */
+  deflate(options?: { level?: number | undefined }): NativeOperation<Bytes, Buffer>
+  /**
+   * Decompress each item, which is in the zlib format.
+   * @throws as {@link native.gunzip} does.
+   */
+  inflate(options?: OutputLimit): NativeOperation<Bytes, Buffer>
+  /**
+   * Compress each item as a Zstandard frame, with a checksum.
+   * @param options `level`: an integer from 1 to 22 (default 3).
+   */
+  zstd(options?: { level?: number | undefined }): NativeOperation<Bytes, Buffer>
+  /**
+   * Decompress each item, which is one Zstandard frame or several.
+   * @throws as {@link native.gunzip} does.
+   */
+  unzstd(options?: OutputLimit): NativeOperation<Bytes, Buffer>
+  /**
+   * Compress each item with Brotli.
+   * @param options `level`: an integer from 0 to 11 (default 5; `zlib.brotliCompress` of Node takes 11, which is some hundred times as slow).
+   */
+  brotli(options?: { level?: number | undefined }): NativeOperation<Bytes, Buffer>
+  /**
+   * Decompress each item, which is compressed with Brotli.
+   * @throws as {@link native.gunzip} does.
+   */
+  unbrotli(options?: OutputLimit): NativeOperation<Bytes, Buffer>
+  /** Compress each item as an LZ4 frame (that of the `lz4` program), with a checksum. It has one level. */
+  lz4(options?: Record<never, never>): NativeOperation<Bytes, Buffer>
+  /**
+   * Decompress each item, which is one LZ4 frame or several.
+   * @throws as {@link native.gunzip} does.
+   */
+  unlz4(options?: OutputLimit): NativeOperation<Bytes, Buffer>
+  /**
+   * Write the bytes of each item in base64 (RFC 4648).
+   * @param options `alphabet`: 'standard' (the default), with padding, or 'url', with `-` and `_` and without padding.
+   */
+  base64(options?: { alphabet?: 'standard' | 'url' | undefined }): NativeOperation<Bytes, string>
+  /**
+   * Read each item as base64, with or without padding.
+   * @param options `alphabet`: 'standard' (the default) or 'url'.
+   * @throws {CorruptDataError} ERR_CORRUPT_DATA (of the item): a character does not belong there, also a space.
+   */
+  unbase64(options?: { alphabet?: 'standard' | 'url' | undefined }): NativeOperation<Bytes, Buffer>
+  /** Write the bytes of each item in lower-case hexadecimal. */
+  hex(options?: Record<never, never>): NativeOperation<Bytes, string>
+  /**
+   * Read each item as hexadecimal, of either case.
+   * @throws {CorruptDataError} ERR_CORRUPT_DATA (of the item): a character does not belong there, or half a byte is left.
+   */
+  unhex(options?: Record<never, never>): NativeOperation<Bytes, Buffer>
+  /**
+   * What `text.match(pattern)` gives, without its `index`, `input` and `groups`: with the flag `g` all matches, otherwise
+   * the first one, followed by its groups; null if there is none. It takes time linear in the text, whatever the pattern.
+   * docs/native.md says what of regular expressions differs.
+   * @param pattern a RegExp, or the source of one.
+   * @throws {SyntaxError} ERR_INVALID_PATTERN: it looks around, refers back, or is otherwise not supported; `position`
+   *   says where in its source. Thrown when the operation is made. So do all that take a pattern.
+   * @throws {InvalidTextError} ERR_INVALID_TEXT (of the item): its bytes are not UTF-8. So do all that take text.
+   * @example
+   * ```js
+   * import { native } from 'millrace'
+   *
+   * console.log(await native.match(/\d+/g).run('1 and 22')) // [ '1', '22' ]
+   * ```
+   */
+  match(pattern: RegExp | string): NativeOperation<Bytes, (string | undefined)[] | null>
+  /**
+   * Count how often a pattern is found, with or without the flag `g`; matches do not overlap.
+   * @param pattern a RegExp, or the source of one.
+   * @throws as {@link native.match} does.
+   * @example
+   * ```js
+   * import { native } from 'millrace'
+   *
+   * const { countMatches, gunzip, gzip, pipe } = native
+   * const packed = gzip().runSync('one two three')
+   * console.log(await pipe(gunzip(), countMatches(/[a-z]+/)).run(packed)) // 3
+   * ```
+   */
+  countMatches(pattern: RegExp | string): NativeOperation<Bytes, number>
+  /**
+   * What `text.split(separator)` gives: groups of the separator are among the parts.
+   * @param separator a RegExp, or a text that stands for itself.
+   * @throws as {@link native.match} does.
+   */
+  split(separator: RegExp | string): NativeOperation<Bytes, (string | undefined)[]>
+  /**
+   * What `text.replace(pattern, replacement)` gives: with the flag `g` for all matches, otherwise for the first.
+   * @param pattern a RegExp, or a text that stands for itself.
+   * @param replacement text with `$$`, `$&`, `` $` ``, `$'`, `$1` and `$<name>`.
+   * @throws as {@link native.match} does.
+   * @throws {OutputTooLargeError} ERR_OUTPUT_TOO_LARGE (of the item): it would be larger than `maxOutputBytes`.
+   * @example
+   * ```js
+   * import { native } from 'millrace'
+   *
+   * console.log(native.replace(/(\w+) (\w+)/, '$2 $1').runSync('one two')) // two one
+   * ```
+   */
+  replace(
+    pattern: RegExp | string,
+    replacement: string,
+    options?: OutputLimit,
+  ): NativeOperation<Bytes, string>
+  /**
    * Join operations to one: each takes what the one before gives. One crossing in and one out; nothing between them
    * reaches JavaScript.
    * @throws {TypeError} ERR_INVALID_ARG_TYPE: something is no native operation, or does not take what the one before gives.
@@ -1541,6 +1689,31 @@ export interface Histogram {
   edges: Float64Array
   /** Elements that are not in the range, or NaN. */
   outside: number
+}
+
+/** What makes an operation that hashes files. */
+export interface FileDigestMaker {
+  (
+    algorithm: DigestAlgorithm,
+    options?: { encoding?: 'hex' | 'base64' | undefined },
+  ): NativeOperation<string | Uint8Array | URL, string>
+  (
+    algorithm: DigestAlgorithm,
+    options: { encoding: 'buffer' },
+  ): NativeOperation<string | Uint8Array | URL, Buffer>
+}
+
+/** The operations that hash, by name. */
+export type DigestAlgorithm = 'sha256' | 'sha512' | 'sha1' | 'md5' | 'blake3' | 'xxh3' | 'crc32'
+
+/** Options of operations whose results may be much larger than their items. */
+export interface OutputLimit {
+  /**
+   * Most bytes of a result: an integer from 1 to `buffer.constants.MAX_LENGTH`. What would be larger is an error of its
+   * item as soon as that shows: nothing more is decompressed.
+   * @default 1,073,741,824 (1 GiB)
+   */
+  maxOutputBytes?: number | undefined
 }
 
 /** An operation on Rust threads. Only {@link native} makes them. It holds nothing that would have to be closed. */

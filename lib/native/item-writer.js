@@ -140,7 +140,10 @@ class NativeItemEncoder {
   #path(item) {
     if (typeof item === 'string') return this.#string(pathWithoutZero(item))
     if (item instanceof URL) return this.#string(pathWithoutZero(fileURLToPath(item)))
-    if (types.isUint8Array(item)) return this.#part(BYTES, item)
+    if (types.isUint8Array(item)) {
+      if (item.includes(0)) throw invalidArgType('item', WITHOUT_ZERO, item)
+      return this.#part(BYTES, item)
+    }
     throw invalidArgType('item', 'a path: a string, a Buffer or a file URL', item)
   }
 
@@ -254,10 +257,11 @@ function sized(bytes) {
 
 /** @param {string} path */
 function pathWithoutZero(path) {
-  if (path.includes('\0')) throw invalidArgType('item', 'a path without null bytes', path)
+  if (path.includes('\0')) throw invalidArgType('item', WITHOUT_ZERO, path)
   return path
 }
 
+const WITHOUT_ZERO = 'a path without null bytes'
 const EXPECTED_ARRAY = 'a typed array (of integers up to 64 bits, Float32Array or Float64Array)'
 const NO_BYTES = Buffer.alloc(0)
 const TEXT = 0

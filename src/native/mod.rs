@@ -2,9 +2,13 @@
 //! makes a [`Value`] of a [`Value`]. JavaScript says in JSON which steps ([`spec`]), and has checked that they fit.
 
 mod array;
+mod codec;
 mod digest;
+mod digest_file;
 mod failure;
 mod spec;
+#[cfg(feature = "text")]
+mod text;
 mod value;
 
 pub use failure::Failure;
