@@ -250,6 +250,42 @@ for line in sys.stdin:
     },
   )
 
+  test('one that reads nothing has not begun: a pool of it cannot start', LIMIT, async (t) => {
+    for (const [script, exitCode, wrote] of [
+      ['exit 1', 1, ''],
+      ['exit 0', 0, ''],
+      ['echo why >&2; exit 3', 3, 'why\n'],
+      // Its items were written for certain, and lie in the pipe.
+      ['sleep .1; exit 3', 3, ''],
+      ['exec <&-; exit 4', 4, ''],
+      ['exec <&-; sleep 1000', undefined, ''],
+      ['sleep .1; exec <&-; sleep 1000', undefined, ''],
+    ]) {
+      for (const size of exitCode === undefined ? [1] : [1, 2]) {
+        const pool = openCommand(t, 'sh', ['-c', script], { size, stderr: 'ignore', stallTimeout: 40 })
+        for (const start of [() => pool.run(0), () => parallelMap(numbers(50), pool).toArray()]) {
+          const error = await start().then(assert.fail, (error) => error)
+          assert.deepEqual([error.code, error.exitCode, error.stderr], ['ERR_WORKER_START', exitCode, wrote])
+          const how =
+            exitCode === undefined ? 'was killed (it closed its stdin)' : `exited with code ${exitCode}`
+          assert.ok(error.message.includes(`${how} again and again`), error.message)
+        }
+      }
+    }
+  })
+
+  test('nor has an item that it leaves in the pipe, whatever it was sent', LIMIT, async (t) => {
+    for (const [readAhead, end] of [
+      [1, 'exit 0'],
+      [16, 'sleep .02; exit 0'],
+      [16, 'exit 5'],
+    ]) {
+      const script = `read a; echo "$a"; read b; echo "$b"; ${end}`
+      const pool = openCommand(t, 'sh', ['-c', script], { size: 2, readAhead })
+      assert.deepEqual(await parallelMap(numbers(40), pool).toArray(), numbers(40))
+    }
+  })
+
   test('a signal is a crash, and crashRetries try again', LIMIT, async (t) => {
     const folder = folderWith(t)
     const script =

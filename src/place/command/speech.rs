@@ -110,7 +110,13 @@ impl Speech {
     pub fn end(self, exit: &mut Exit) {
         if let Self::Line(conversation) = self {
             let line = &conversation.line;
-            line.talk().end(exit, line.now());
+            let mut talk = line.talk();
+            talk.leave_unread(conversation.unread());
+            talk.end(exit, line.now());
+            drop(talk);
+            if conversation.is_refused && exit.exit_code.is_none() {
+                exit.violation.get_or_insert_with(|| "it closed its stdin".into());
+            }
             conversation.heed_answers();
         }
     }
@@ -159,6 +165,10 @@ impl Listening {
 pub struct Conversation {
     line: Arc<Line>,
     stdin: Option<AsyncFd<File>>,
+    /// The same pipe, once nothing more is written to it: shows what was not read, and is an end that does not matter.
+    closed: Option<File>,
+    /// Nobody can read its stdin any more.
+    is_refused: bool,
     stdout: Option<AsyncFd<File>>,
     pid: u32,
     buffer: Vec<u8>,
@@ -184,6 +194,8 @@ impl Conversation {
         Self {
             line,
             stdin,
+            closed: None,
+            is_refused: false,
             stdout,
             pid,
             buffer: vec![0; PART_BYTES],
@@ -239,17 +251,9 @@ impl Conversation {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 // `until_writable` waits for the next time.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                // It reads no more. Most of the time its end is near; else it may still answer what it has read.
                 Err(_) => {
-                    self.stdin = None;
-                    talk.close(false);
-                    if !talk.runs() {
-                        drop(talk);
-                        // What waits runs in the next one.
-                        self.kill();
-                        return;
-                    }
-                    self.end_within(ENDS_WITHIN, Some("it closed its stdin and did not answer"));
+                    drop(talk);
+                    self.refuse();
                     return;
                 }
             }
@@ -258,6 +262,23 @@ impl Conversation {
             drop(talk);
             // How long it takes for what it was told nobody knows.
             self.close_to_flush(true);
+        }
+    }
+
+    /// It reads no more. Most of the time its end is near; else it may still answer what it has read.
+    fn refuse(&mut self) {
+        self.is_refused = true;
+        // All that reads is gone, so nobody waits for the end of it.
+        self.closed = self.stdin.take().map(AsyncFd::into_inner);
+        let line = Arc::clone(&self.line);
+        let mut talk = line.talk();
+        talk.close(false);
+        talk.leave_unread(self.unread());
+        if talk.runs() {
+            self.end_within(ENDS_WITHIN, Some("it closed its stdin and did not answer"));
+        } else {
+            // What waits runs in the next one.
+            self.end_within(LEAVES_WITHIN, None);
         }
     }
 
@@ -320,7 +341,12 @@ impl Conversation {
     /// Nothing has come for a while: sees whether anything can.
     fn look(&mut self) {
         self.next_look = Instant::now() + (self.line.shared.stall / LOOKS).max(Duration::from_millis(1));
-        let waits = if std::mem::take(&mut self.moved) || self.has_unread() { Waits::No } else { waits::of(self.pid) };
+        let unread = self.unread() > 0;
+        if unread && self.has_no_reader() {
+            self.refuse();
+            return;
+        }
+        let waits = if std::mem::take(&mut self.moved) || unread { Waits::No } else { waits::of(self.pid) };
         if waits == Waits::No {
             (self.looks, self.looks_for_input) = (0, 0);
             return;
@@ -334,13 +360,21 @@ impl Conversation {
         }
     }
 
-    /// Whether it has not read all that was written.
-    fn has_unread(&self) -> bool {
+    /// Bytes that were written, and that it has not read.
+    fn unread(&self) -> usize {
         let mut unread: libc::c_int = 0;
-        let Some(stdin) = &self.stdin else { return false };
+        let Some(pipe) = self.stdin.as_ref().map(AsyncFd::get_ref).or(self.closed.as_ref()) else { return 0 };
         // SAFETY: writes one int into a live one.
-        let result = unsafe { libc::ioctl(stdin.get_ref().as_raw_fd(), libc::FIONREAD, &raw mut unread) };
-        result == 0 && unread > 0
+        let result = unsafe { libc::ioctl(pipe.as_raw_fd(), libc::FIONREAD, &raw mut unread) };
+        if result == 0 { usize::try_from(unread).unwrap_or(0) } else { 0 }
+    }
+
+    /// Whether it, and all that it has started, have closed their stdin.
+    fn has_no_reader(&self) -> bool {
+        let Some(stdin) = &self.stdin else { return false };
+        let mut poll = libc::pollfd { fd: stdin.as_raw_fd(), events: 0, revents: 0 };
+        // SAFETY: one live pollfd; it does not wait.
+        unsafe { libc::poll(&raw mut poll, 1, 0) > 0 && poll.revents & libc::POLLERR != 0 }
     }
 
     fn flush(&mut self, certain: bool) {
@@ -352,7 +386,10 @@ impl Conversation {
 
     /// Closes its stdin, so that it says what it holds back.
     fn close_to_flush(&mut self, certain: bool) {
-        self.stdin = None;
+        if let Some(stdin) = self.stdin.take() {
+            // An end from which nothing is read. The one for writing is closed after that.
+            self.closed = File::open(format!("/proc/self/fd/{}", stdin.as_raw_fd())).ok();
+        }
         self.flushed = Some((Instant::now(), certain));
         self.line.talk().close(true);
     }
@@ -430,6 +467,8 @@ const ENDS_WITHIN: Duration = Duration::from_secs(5);
 const STALLED_WITHIN: Duration = Duration::from_secs(10);
 /// The same of one that has closed its stdout: most of the time its end follows at once.
 const CLOSED_STDOUT: Duration = Duration::from_secs(1);
+/// The same of one that has closed its stdin, and has not begun what waits: that waits meanwhile.
+const LEAVES_WITHIN: Duration = Duration::from_millis(200);
 /// Looks within the time after which a program is held to have stalled.
 const LOOKS: u32 = 4;
 /// That many times as long, where it cannot be seen what it waits for.

@@ -3,7 +3,7 @@
 //! A program answers in the order in which it is asked, so the first item without an answer is the one that it runs; what
 //! stands behind it in the pipe has not begun, as far as we can know. That is what is charged with a crash, and what
 //! a time-out counts from. Items are sent ahead only as far as the program is quick: those that it has been sent cannot be
-//! taken back.
+//! taken back. When it ends, what it has left unread in its stdin has not begun either: how fast we wrote does not matter.
 
 use super::format::{Format, Next, next_answer, shown};
 use crate::{
@@ -100,10 +100,10 @@ impl Part {
         self.ends[item] == if item == 0 { 0 } else { self.ends[item - 1] }
     }
 
-    /// Something of the first item without an answer was written.
-    fn has_begun(&self) -> bool {
+    /// Something of the first item without an answer was written, and is not among the last `untouched` bytes.
+    fn has_begun(&self, untouched: usize) -> bool {
         let before = self.answered.checked_sub(1).map_or(0, |item| self.ends[item as usize]);
-        self.answered < self.sent && self.written > before
+        self.answered < self.sent && self.written.saturating_sub(untouched) > before
     }
 
     fn unwritten(&self) -> &[u8] {
@@ -143,6 +143,8 @@ pub struct Talk {
     /// Its stdin was closed so that it answers, and how many answers have come since then.
     flushed: bool,
     answers_since: u32,
+    /// So much of what was written it has not read, and will not.
+    untouched: usize,
     /// It is not listened to any more, and is killed: the first item without an answer fails of this.
     fault: Option<Fault>,
     /// A line for which there was no item at all.
@@ -167,6 +169,7 @@ impl Talk {
             closed: false,
             flushed: false,
             answers_since: 0,
+            untouched: 0,
             fault: None,
             surplus: None,
         }
@@ -197,9 +200,8 @@ impl Talk {
     #[must_use]
     pub fn claimed(&self, cell: u8, items: u32) -> u32 {
         let Some(at) = self.parts.iter().position(|part| part.cell == cell) else { return 0 };
-        let part = &self.parts[at];
-        let runs = at == 0 && self.fault.is_none() && part.has_begun();
-        (part.answered + u32::from(runs)).min(items)
+        let runs = at == 0 && self.fault.is_none() && self.runs();
+        (self.parts[at].answered + u32::from(runs)).min(items)
     }
 
     /// Takes items back that were not sent; returns how many are kept.
@@ -234,10 +236,17 @@ impl Talk {
         self.asked > 0
     }
 
-    /// Something of the first item without an answer was written.
+    /// The program has read something, or may, of the first item without an answer.
     #[must_use]
     pub fn runs(&self) -> bool {
-        self.parts.front().is_some_and(Part::has_begun)
+        let behind: usize = self.parts.iter().skip(1).map(|part| part.written).sum();
+        self.parts.front().is_some_and(|part| part.has_begun(self.untouched.saturating_sub(behind)))
+    }
+
+    /// Its stdin is closed, and the last so many bytes that were written to it nobody has read: items that were not
+    /// touched run elsewhere, whether they were written in time or not.
+    pub const fn leave_unread(&mut self, bytes: usize) {
+        self.untouched = bytes;
     }
 
     /// Nothing is left to send or to answer.
@@ -342,7 +351,7 @@ impl Talk {
                     self.fail(Kind::Protocol, "it ended in the middle of an answer".into(), Some(shown(&unread)));
                 }
             }
-            // An item of which nothing was written has not begun: it runs in the next process.
+            // An item of which it has read nothing has not begun: it runs in the next process.
             let waits = self.runs();
             if waits && self.flushed && self.answers_since == 0 {
                 let reason = "it answered nothing, not even when its stdin was closed, and exited with code 0";
@@ -495,3 +504,6 @@ const MAX_AHEAD: u32 = 16_384;
 /// The start of a process takes some milliseconds, or some hundred, and should be a small part of what its chunk takes: so
 /// one of these programs gets chunks of up to a second.
 const BUFFERED_SHARE: Micros = 512;
+
+#[cfg(test)]
+mod tests;
