@@ -845,6 +845,43 @@ export interface WorkerPoolOptions {
   /** Another name for `maxWorkers`: a `TypeError` with both. */
   size?: number | undefined
   /**
+   * How many processes there are at least, from the first use of the pool to its end, also without anything to do: from 0
+   * to `maxWorkers`.
+   * @default 0: processes start when there is work for them
+   */
+  minWorkers?: number | undefined
+  /**
+   * How many milliseconds a process more than `minWorkers` stays without anything to do: from 0 to 2,147,483,647. Then it
+   * ends (`teardown()` runs), and another one starts when there is more work.
+   * @default none: they stay until the pool is closed
+   */
+  idleTimeout?: number | undefined
+  /**
+   * How many items one process runs, at most; then another one takes its place. A positive integer. That one is started
+   * before the last items are through, so that there is no gap; as long as both are there, the pool has a process more.
+   * @default no limit
+   */
+  maxTasksPerWorker?: number | undefined
+  /**
+   * How many milliseconds after it was ready a process is replaced, between items: from 1 to 2,147,483,647. It goes on
+   * until its successor is ready.
+   * @default no limit
+   */
+  maxAge?: number | undefined
+  /**
+   * How many milliseconds a process may take to become ready, with loading the task file and its `setup()`: from 1 to
+   * 2,147,483,647. One that takes longer is killed: {@link WorkerStartError}.
+   * @default 60000
+   */
+  startTimeout?: number | undefined
+  /**
+   * Bytes of memory that the machine (its control group, if that has less left) must have available. With less, no chunk
+   * of items is begun and processes without anything to do end, until there is more again; what runs goes on. A positive
+   * integer. Looked at 20 times a second.
+   * @default none: nobody looks
+   */
+  minFreeMemory?: number | undefined
+  /**
    * How many items one process runs at the same time, for tasks that await something: an integer from 1 to 128. The
    * capacity of the pool is `size` × this; `concurrency` of a call counts items. Tasks that await nothing still run one
    * after the other in their process.
@@ -1277,6 +1314,17 @@ export interface WorkerPoolEvents {
   progress: [event: { worker: number; index: number; done: number; total: number }]
   /** A process is ready for work. */
   workerStart: [event: { worker: number; pid: number }]
+  /**
+   * A process goes because an option says so, which is the `reason`: it ends now, or was killed (`'maxMemory'`), and its
+   * `workerExit` follows.
+   */
+  workerRecycle: [
+    event: {
+      worker: number
+      pid: number
+      reason: 'size' | 'idleTimeout' | 'maxTasksPerWorker' | 'maxAge' | 'minFreeMemory' | 'maxMemory'
+    },
+  ]
   /** A process has ended, whether it had become ready or not: by itself (`exitCode`) or by a signal. */
   workerExit: [event: { worker: number; pid: number; exitCode: number | null; signal: string | null }]
 }

@@ -232,6 +232,12 @@ describe('workerPool', () => {
     assert.deepEqual(settings, {
       task: { url: pathToFileURL(path).href, path },
       maxWorkers: undefined,
+      minWorkers: 0,
+      idleTimeout: undefined,
+      maxTasksPerWorker: undefined,
+      maxAge: undefined,
+      startTimeout: 60_000,
+      minFreeMemory: undefined,
       concurrencyPerWorker: 1,
       gracePeriod: 200,
       env: { ...process.env },
@@ -337,6 +343,12 @@ describe('workerPool', () => {
       protocol: [null, 1, ['message']],
       serialization: [null, true],
       maxWorkers: ['2', null, 2n],
+      minWorkers: ['2', null, 2n],
+      idleTimeout: ['1s', null],
+      maxTasksPerWorker: ['9', null],
+      maxAge: ['1h', null],
+      startTimeout: ['1s', null],
+      minFreeMemory: ['1 GB', null, 1n],
       concurrencyPerWorker: ['4', null, true],
       gracePeriod: ['1s', null],
       env: [null, 'A=1', [], { A: 1 }, { A: null }],
@@ -372,6 +384,12 @@ describe('workerPool', () => {
     const wrongValues = {
       size: [0, -1, 1.5, NaN, Infinity],
       maxWorkers: [0, -1, 1.5, NaN, Infinity],
+      minWorkers: [-1, 0.5, NaN, Infinity, 65_537],
+      idleTimeout: [-1, NaN, Infinity, 2 ** 31],
+      maxTasksPerWorker: [0, -1, 1.5, NaN, Infinity],
+      maxAge: [0, -1, NaN, Infinity, 2 ** 31],
+      startTimeout: [0, NaN, Infinity, 2 ** 31],
+      minFreeMemory: [0, -1, 0.5, NaN, Infinity],
       concurrencyPerWorker: [0, -1, 1.5, NaN, 129, Infinity],
       gracePeriod: [-1, NaN, Infinity, 2 ** 31],
       exportName: [''],
@@ -391,6 +409,12 @@ describe('workerPool', () => {
       for (const value of values) assert.throws(() => workerPoolSettings('task.js', { [name]: value }), RANGE)
     }
     for (const options of [null, 1, []]) assert.throws(() => workerPoolSettings('task.js', options), TYPE)
+    assert.equal(workerPoolSettings('task.js', { minWorkers: 2, maxWorkers: 2 }).minWorkers, 2)
+    for (const most of [{ maxWorkers: 2 }, { size: 2 }])
+      assert.throws(() => workerPoolSettings('task.js', { minWorkers: 3, ...most }), {
+        ...RANGE,
+        message: /"minWorkers".*at most maxWorkers \(2\)/,
+      })
   })
 
   test('the environment: all, some, none, and what comes on top', () => {

@@ -18,6 +18,7 @@ export const SECTION = {
   MESSAGE: 14,
   PROGRESS: 15,
   NOTICE: 16,
+  RECYCLED: 17,
 }
 
 /** How an item ended. */

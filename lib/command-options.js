@@ -3,17 +3,9 @@
 import path from 'node:path'
 import { CONTAINMENT_OPTIONS, containment, fileURLPath } from './containment.js'
 import { invalidArgType, outOfRange } from './errors.js'
-import {
-  directory,
-  flag,
-  GRACE_MS,
-  integerUpTo,
-  maxWorkers,
-  milliseconds,
-  optionsObject,
-  shown,
-  text,
-} from './options.js'
+import { flag, integerUpTo, milliseconds, text } from './option-values.js'
+import { directory, GRACE_MS, optionsObject, shown } from './options.js'
+import { maxWorkers } from './pool-lives.js'
 
 /** @typedef {import('./containment.js').Containment & CommandFields} CommandSettings */
 

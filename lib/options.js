@@ -6,7 +6,19 @@ import { pathToFileURL } from 'node:url'
 import { callerContext, heldIn } from './async-context.js'
 import { CONTAINMENT_OPTIONS, containment, fileURLPath } from './containment.js'
 import { invalidArgType, outOfRange, unknownOption } from './errors.js'
+import {
+  countUpTo,
+  flag,
+  integerUpTo,
+  MAX_MILLISECONDS,
+  milliseconds,
+  numberWithin,
+  positiveInteger,
+  positiveIntegerOrInfinity,
+  text,
+} from './option-values.js'
 import { startCall } from './outcome.js'
+import { LIVES_OPTIONS, livesSettings } from './pool-lives.js'
 import { SCRIPT_OPTIONS, scriptSettings } from './script-options.js'
 import { shippedFunction } from './shipped-function.js'
 
@@ -55,12 +67,11 @@ import { shippedFunction } from './shipped-function.js'
  * @property {number | undefined} wait undefined: for ever
  */
 
-/** @typedef {PoolFields & import('./containment.js').Containment & import('./script-options.js').ScriptSettings} PoolSettings */
+/** @typedef {PoolFields & import('./pool-lives.js').Lives & import('./containment.js').Containment & import('./script-options.js').ScriptSettings} PoolSettings */
 
 /**
  * @typedef {object} PoolFields
  * @property {TaskFile | import('./shipped-script.js').ShippedFunction} task
- * @property {number | undefined} maxWorkers undefined: what the machine offers, which the pool asks the system for
  * @property {number} concurrencyPerWorker
  * @property {number} gracePeriod milliseconds that an item may go on when it is cut off
  * @property {readonly string[]} execArgv
@@ -162,7 +173,7 @@ export function workerPoolSettings(task, options) {
   const checked = typeof task === 'function' ? functionTask(task, given) : taskFile(task, cwd)
   return Object.freeze({
     task: checked,
-    maxWorkers: maxWorkers(given),
+    ...livesSettings(given),
     concurrencyPerWorker: integerUpTo(given, 'concurrencyPerWorker', MAX_CONCURRENCY_PER_WORKER, 1),
     gracePeriod: milliseconds(given, 'gracePeriod', GRACE_MS),
     execArgv: execArgv(given),
@@ -206,13 +217,6 @@ export function poolSize(size) {
   const checked = positiveInteger({ size }, 'size', undefined)
   if (checked === undefined) throw invalidArgType('size', 'a positive integer', size)
   return checked
-}
-
-/** @param {Record<string, unknown>} given */
-export function maxWorkers(given) {
-  if (given.size !== undefined && given.maxWorkers !== undefined)
-    throw invalidArgType('size', 'no size: maxWorkers is given, and means the same', given.size)
-  return positiveInteger(given, 'maxWorkers', positiveInteger(given, 'size', undefined))
 }
 
 /**
@@ -325,101 +329,6 @@ function backoffSettings({ backoff }) {
 
 /**
  * @param {Record<string, unknown>} given
- * @param {string} name
- * @param {number} most Infinity: it may be that, too
- */
-function countUpTo(given, name, most) {
-  const value = given[name]
-  if (value === undefined) return 0
-  const expected = most === Infinity ? '0, a positive integer or Infinity' : `an integer from 0 to ${most}`
-  if (typeof value !== 'number') throw invalidArgType(name, expected, value)
-  if (value === Infinity && most === Infinity) return value
-  if (!Number.isSafeInteger(value) || value < 0 || value > most) throw outOfRange(name, expected, value)
-  return value
-}
-
-/**
- * @param {Record<string, unknown>} given
- * @param {string} name
- * @param {string} what it is
- * @param {number} least
- * @param {number} most
- * @param {number} byDefault
- */
-function numberWithin(given, name, what, least, most, byDefault) {
-  const value = given[name]
-  if (value === undefined) return byDefault
-  const expected = `${what} from ${least} to ${most}`
-  if (typeof value !== 'number') throw invalidArgType(name, expected, value)
-  if (!(value >= least && value <= most)) throw outOfRange(name, expected, value)
-  return value
-}
-
-/**
- * @template D
- * @param {Record<string, unknown>} given
- * @param {string} name
- * @param {D} byDefault
- * @returns {number | D}
- */
-export function positiveInteger(given, name, byDefault) {
-  const value = given[name]
-  if (value === undefined) return byDefault
-  if (typeof value !== 'number') throw invalidArgType(name, 'a positive integer', value)
-  if (!Number.isSafeInteger(value) || value < 1) throw outOfRange(name, 'a positive integer', value)
-  return value
-}
-
-/**
- * @template D
- * @param {Record<string, unknown>} given
- * @param {string} name
- * @param {D} byDefault
- * @returns {number | D}
- */
-export function milliseconds(given, name, byDefault) {
-  const value = given[name]
-  const expected = `milliseconds from 0 to ${MAX_MILLISECONDS}`
-  if (value === undefined) return byDefault
-  if (typeof value !== 'number') throw invalidArgType(name, expected, value)
-  if (!(value >= 0 && value <= MAX_MILLISECONDS)) throw outOfRange(name, expected, value)
-  return value
-}
-
-/**
- * @template D
- * @param {Record<string, unknown>} given
- * @param {string} name
- * @param {D} byDefault
- * @returns {number | D}
- */
-function positiveIntegerOrInfinity(given, name, byDefault) {
-  const value = given[name]
-  if (value === undefined) return byDefault
-  if (typeof value !== 'number') throw invalidArgType(name, 'a positive integer or Infinity', value)
-  if (value === Infinity) return value
-  if (!Number.isSafeInteger(value) || value < 1)
-    throw outOfRange(name, 'a positive integer or Infinity', value)
-  return value
-}
-
-/**
- * @param {Record<string, unknown>} given
- * @param {string} name
- * @param {number} most
- * @param {number} byDefault
- */
-export function integerUpTo(given, name, most, byDefault) {
-  const value = given[name]
-  if (value === undefined) return byDefault
-  const expected = `an integer from 1 to ${most}`
-  if (typeof value !== 'number') throw invalidArgType(name, expected, value)
-  if (!Number.isInteger(value) || value < 1 || value > most) throw outOfRange(name, expected, value)
-  return value
-}
-
-/**
- * @param {Record<string, unknown>} given
  * @param {number} byDefault
  */
 function chunkSize(given, byDefault) {
@@ -429,31 +338,6 @@ function chunkSize(given, byDefault) {
   if (typeof value !== 'number') throw invalidArgType('chunkSize', expected, value)
   if (!Number.isInteger(value) || value < 1 || value > MAX_CHUNK_SIZE)
     throw outOfRange('chunkSize', expected, value)
-  return value
-}
-
-/**
- * @param {Record<string, unknown>} given
- * @param {string} name
- * @param {boolean} byDefault
- */
-export function flag(given, name, byDefault) {
-  const value = given[name]
-  if (value === undefined) return byDefault
-  if (typeof value !== 'boolean') throw invalidArgType(name, 'a boolean', value)
-  return value
-}
-
-/**
- * @param {Record<string, unknown>} given
- * @param {string} name
- * @param {string} byDefault
- */
-export function text(given, name, byDefault) {
-  const value = given[name]
-  if (value === undefined) return byDefault
-  if (typeof value !== 'string') throw invalidArgType(name, 'a string', value)
-  if (value === '') throw outOfRange(name, 'a string that is not empty', value)
   return value
 }
 
@@ -547,8 +431,7 @@ const CALL_OPTIONS = [
   ...TRY_OPTIONS,
 ]
 const POOL_OPTIONS = [
-  'size',
-  'maxWorkers',
+  ...LIVES_OPTIONS,
   'concurrencyPerWorker',
   'gracePeriod',
   'execArgv',
@@ -563,8 +446,6 @@ const BATCH_OPTIONS = ['size', 'bytes', 'wait']
 const RUN_OPTIONS = ['signal', 'priority', ...TRY_OPTIONS]
 const CLOSE_OPTIONS = ['force']
 
-/** What a timer can hold. */
-const MAX_MILLISECONDS = 2 ** 31 - 1
 /** The most items that travel together; also the bound of an automatic window, so that one chunk can fill it. */
 const MAX_CHUNK_SIZE = 16_384
 /** As in `src/engine/contract.rs`: a worker can hold so many chunks of one item. */

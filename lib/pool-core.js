@@ -62,6 +62,7 @@ export class PoolCore {
    * @property {() => void} [closed]
    * @property {(worker: number, stream: 'stdout' | 'stderr', take: () => Buffer) => void} [written] `take` copies it
    * @property {(exit: import('./worker-failure.js').Exit) => void} [exited]
+   * @property {(worker: number, reason: string) => void} [recycled] it goes, and why
    * @property {(worker: number, index: number, take: () => unknown) => void} [message] `take` decodes it, or throws
    * @property {(progress: { worker: number, index: number, done: number, total: number }) => void} [progress]
    * @property {(worker: number, kind: number, text: string) => void} [notice] something to warn of
@@ -260,6 +261,12 @@ export class PoolCore {
           })
           break
         }
+        case SECTION.RECYCLED: {
+          const worker = batch.word()
+          const reason = REASONS[batch.word()]
+          if (reason !== undefined) this.#listener.recycled?.(worker, reason)
+          break
+        }
         case SECTION.CLOSED:
           this.#listener.closed?.()
           break
@@ -342,6 +349,8 @@ export class PoolCore {
   }
 }
 
+/** Why workers go, in the names of options; that its pool closes is no reason to tell. */
+const REASONS = [undefined, 'size', 'idleTimeout', 'maxTasksPerWorker', 'maxAge', 'minFreeMemory']
 const FIRST_BATCH_BYTES = 64 << 10
 const MAX_KEPT_BYTES = 1 << 20
 const MAX_KEPT_BUFFERS = 8

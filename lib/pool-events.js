@@ -55,5 +55,5 @@ export class PoolEvents {
   }
 }
 
-const NAMES = ['stdout', 'stderr', 'workerStart', 'workerExit', 'message', 'progress']
+const NAMES = ['stdout', 'stderr', 'workerStart', 'workerRecycle', 'workerExit', 'message', 'progress']
 const EXPECTED = `one of ${NAMES.map((name) => `'${name}'`).join(', ')}`

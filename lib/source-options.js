@@ -2,7 +2,8 @@
 
 import { fileURLPath } from './containment.js'
 import { invalidArgType, outOfRange } from './errors.js'
-import { directory, flag, optionsObject, positiveInteger } from './options.js'
+import { flag, positiveInteger } from './option-values.js'
+import { directory, optionsObject } from './options.js'
 
 /**
  * @typedef {object} LineSettings

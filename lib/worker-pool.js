@@ -14,6 +14,7 @@ import { permissionFlags } from './permission.js'
 import { PoolCall } from './pool-call.js'
 import { PoolCore } from './pool-core.js'
 import { PoolEvents } from './pool-events.js'
+import { nativeLives } from './pool-lives.js'
 import { PoolRuns } from './pool-runs.js'
 import { runAlone } from './single-run.js'
 import { MAX_MESSAGE_BYTES, NO_ITEM } from './worker-port.js'
@@ -64,6 +65,8 @@ export class WorkerPool {
   /** @type {PoolRuns | undefined} */
   #runs
   #size
+  /** Of workers that are up. @type {Map<number, number>} */
+  #pids = new Map()
   #events = new PoolEvents()
   #phase = OPEN
   /** What the workers know that somebody listens to. */
@@ -235,6 +238,7 @@ export class WorkerPool {
     if (this.#phase !== OPEN) throw this.#closedError()
     this.#core ??= this.#coreOf(this.#settings, this.#size, {
       ready: (worker, pid) => {
+        this.#pids.set(worker, pid)
         this.#events.add('workerStart', { worker, pid })
         this.#onReady()
       },
@@ -243,7 +247,10 @@ export class WorkerPool {
       written: (worker, stream, take) => {
         if (this.#events.has(stream)) this.#events.add(stream, take(), worker)
       },
-      exited: ({ worker, pid, exitCode, signal }) => {
+      recycled: (worker, reason) => this.#onRecycled(worker, reason),
+      exited: ({ worker, pid, exitCode, signal, outOfMemory }) => {
+        if (outOfMemory?.limit) this.#onRecycled(worker, 'maxMemory')
+        this.#pids.delete(worker)
         this.#events.add('workerExit', { worker, pid, exitCode, signal })
       },
       message: (worker, index, take) => this.#onMessage(worker, index, take),
@@ -280,6 +287,16 @@ export class WorkerPool {
       return
     }
     this.#events.add('message', value, { worker, index: index === NO_ITEM ? undefined : index })
+  }
+
+  /**
+   * @param {number} worker
+   * @param {string} reason
+   */
+  #onRecycled(worker, reason) {
+    const pid = this.#pids.get(worker)
+    // One that goes while it starts has done nothing that anybody knows of.
+    if (pid !== undefined) this.#events.add('workerRecycle', { worker, pid, reason })
   }
 
   #onReady() {
@@ -334,7 +351,8 @@ function coreOf(settings, size, listener) {
   return new PoolCore(
     label,
     capacityOf(settings, size),
-    (onWake) => NativePool.processes(size, lanes, gracePeriod, processOptions(settings), onWake),
+    (onWake) =>
+      NativePool.processes(size, lanes, gracePeriod, nativeLives(settings), processOptions(settings), onWake),
     (define) => (speaksJson ? new JsonEncoder(define) : new Encoder(define)),
     listener,
     speaksJson ? () => new JsonDecoder() : undefined,

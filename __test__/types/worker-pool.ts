@@ -316,3 +316,25 @@ expect<Equal<typeof isWorker, boolean>>()
   // @ts-expect-error no key
   parallelMap([1], pool, { key: () => ({}) })
 }
+
+// How many workers, and for how long.
+{
+  const pool = workerPool('./task.js', {
+    minWorkers: 1,
+    maxWorkers: 4,
+    idleTimeout: 0,
+    maxTasksPerWorker: 1000,
+    maxAge: 60_000,
+    startTimeout: 5000,
+    minFreeMemory: 1e9,
+  })
+  pool.on('workerRecycle', ({ worker, pid, reason }) => {
+    expect<Equal<typeof worker, number>>()
+    expect<Equal<typeof pid, number>>()
+    const because: 'size' | 'idleTimeout' | 'maxTasksPerWorker' | 'maxAge' | 'minFreeMemory' | 'maxMemory' =
+      reason
+    void because
+  })
+  // @ts-expect-error no number
+  workerPool('./task.js', { idleTimeout: '1s' })
+}

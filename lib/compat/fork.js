@@ -19,6 +19,7 @@ import {
 } from '../fork-message.js'
 import { NO_KEYS } from '../item-key.js'
 import { PoolCore } from '../pool-core.js'
+import { nativeLives } from '../pool-lives.js'
 import { processOptions } from '../worker-pool.js'
 import { forkSettings } from './fork-options.js'
 
@@ -93,7 +94,7 @@ class ForkedChild extends EventEmitter {
     this.#core = new PoolCore(
       pool.label,
       1,
-      (onWake) => NativePool.processes(1, 1, 0, native, onWake),
+      (onWake) => NativePool.processes(1, 1, 0, nativeLives(pool), native, onWake),
       (define) => new Encoder(define),
       {
         message: (_worker, _index, take) => this.#onMessage(take),

@@ -79,6 +79,33 @@ pub struct CommandOptions {
     pub stall: f64,
 }
 
+/// How many workers there are, and for how long; milliseconds.
+#[napi(object)]
+pub struct LifeOptions {
+    pub min_workers: u32,
+    /// None: they stay.
+    pub idle_timeout: Option<f64>,
+    pub max_tasks: Option<u32>,
+    pub max_age: Option<f64>,
+    pub start_timeout: Option<f64>,
+    /// Bytes of memory that the machine has left, at least, where something is to start.
+    pub min_free_memory: Option<f64>,
+}
+
+impl LifeOptions {
+    fn resolved(&self) -> PoolConfig {
+        let micros = |milliseconds: f64| whole(milliseconds * 1000.0);
+        PoolConfig {
+            min: self.min_workers,
+            idle: self.idle_timeout.map(micros),
+            max_tasks: self.max_tasks,
+            max_age: self.max_age.map(micros),
+            start_timeout: self.start_timeout.map(micros),
+            ..PoolConfig::default()
+        }
+    }
+}
+
 /// When items are tried again, and how long a try may take; milliseconds.
 #[napi(object)]
 pub struct TryOptions {
@@ -153,18 +180,22 @@ impl NativePool {
         size: u32,
         lanes: u32,
         grace_ms: f64,
+        lives: LifeOptions,
         options: ProcessOptions,
         on_wake: Function<(), ()>,
     ) -> Result<Self> {
         let init = options.init.to_vec();
         let launch = launch(options)?;
-        let config = PoolConfig { size, lanes, grace: whole(grace_ms * 1000.0), seed: seed() };
+        let config = PoolConfig { size, lanes, grace: whole(grace_ms * 1000.0), seed: seed(), ..lives.resolved() };
         let mut started = None;
         let pool = Self::new(env, config, &on_wake, |watch, pool| {
             let processes = Processes::new(launch, init, watch, pool);
             started = Some(processes.started());
             Box::new(processes)
         })?;
+        if let (Some(least), Some(open)) = (lives.min_free_memory, &*pool.open.borrow()) {
+            supervisor::watch_memory(&open.pool, whole(least));
+        }
         Ok(Self { started, ..pool })
     }
 
@@ -185,7 +216,8 @@ impl NativePool {
         let max_answer = whole(command.max_answer) as usize;
         let read_ahead = (command.read_ahead > 0).then_some(command.read_ahead);
         let stall = Duration::from_micros(whole(command.stall * 1000.0));
-        let config = PoolConfig { size, lanes: 1, grace: whole(grace_ms * 1000.0), seed: seed() };
+        let config =
+            PoolConfig { size, lanes: 1, grace: whole(grace_ms * 1000.0), seed: seed(), ..PoolConfig::default() };
         Self::new(env, config, &on_wake, |_, pool| {
             if let Some(from) = command.per_item_from {
                 Box::new(ItemPrograms::new(launch, from as usize, format, max_answer, pool))
@@ -200,7 +232,7 @@ impl NativePool {
     #[napi(factory, catch_unwind)]
     #[allow(clippy::needless_pass_by_value)] // as above
     pub fn threads(env: Env, size: u32, on_wake: Function<(), ()>) -> Result<Self> {
-        let config = PoolConfig { size, lanes: 1, grace: 0, seed: seed() };
+        let config = PoolConfig { size, lanes: 1, seed: seed(), ..PoolConfig::default() };
         Self::new(env, config, &on_wake, |_, pool| Box::new(Threads::new(pool)))
     }
 

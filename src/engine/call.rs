@@ -286,12 +286,31 @@ impl Call {
         Some(id)
     }
 
-    /// The next part for a worker, which has these lanes for it already, or none; returns with it how many it has.
-    pub fn next_part(&mut self, worker: WorkerId, reach: u32, lanes: Option<u32>) -> Option<(Part, u32)> {
+    /// The next part for a worker, which has these lanes for it already, or none, and takes so many items at most; returns
+    /// with it how many lanes it has.
+    pub fn next_part(
+        &mut self,
+        worker: WorkerId,
+        reach: u32,
+        lanes: Option<u32>,
+        items: Option<u32>,
+    ) -> Option<(Part, u32)> {
         let most = self.most_slots(reach);
         let keyed = self.keyed.as_mut();
         let part = keyed.and_then(|keyed| keyed.take(worker, most)).or_else(|| self.queue.pop_front())?;
+        let part = self.cut(part, items.unwrap_or(u32::MAX));
         Some((part, self.give(lanes)))
+    }
+
+    /// The first items of a part, at most so many; the others wait again.
+    fn cut(&mut self, mut part: Part, most: u32) -> Part {
+        let middle = part.items.start.saturating_add(most);
+        if middle < part.items.end {
+            let rest = Part { items: middle..part.items.end, ..part.clone() };
+            part.items.end = middle;
+            self.requeue(rest);
+        }
+        part
     }
 
     /// The next item that has to be alone, for a worker that has nothing.

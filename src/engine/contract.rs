@@ -10,7 +10,7 @@ pub type CallId = u32;
 pub type WorkerId = u32;
 
 /// What a pool is.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct PoolConfig {
     /// The most workers at once.
     pub size: u32,
@@ -20,6 +20,33 @@ pub struct PoolConfig {
     pub grace: Micros,
     /// Of the random numbers that spread retries.
     pub seed: u64,
+    /// How many workers there are at least, once the pool has been used.
+    pub min: u32,
+    /// How long a worker more than those stays without anything to do.
+    pub idle: Option<Micros>,
+    /// How many items one worker runs, at most.
+    pub max_tasks: Option<u32>,
+    /// How long after it was ready a worker is replaced.
+    pub max_age: Option<Micros>,
+    /// How long a worker may take until it is ready.
+    pub start_timeout: Option<Micros>,
+}
+
+/// Why a worker goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// The pool is closed.
+    Closing,
+    /// There are more workers than the pool has now.
+    Size,
+    /// It has had nothing to do.
+    Idle,
+    /// It has run as many items as it may.
+    Tasks,
+    /// It is too old.
+    Age,
+    /// The machine is short of memory.
+    Memory,
 }
 
 /// What a call is.
@@ -114,7 +141,9 @@ pub enum Action {
     /// Kill the worker; `handle_exit` follows.
     Kill { worker: WorkerId },
     /// Let the worker end by itself; `handle_exit` follows.
-    Retire { worker: WorkerId },
+    Retire { worker: WorkerId, why: Why },
+    /// Kill the worker, which has taken too long to become ready; `handle_exit` follows.
+    GiveUp { worker: WorkerId },
     /// The item ran in a worker that has died: note that as its outcome ([`Status::Lost`]). It was the try of this number.
     Lost { worker: WorkerId, chunk: ChunkId, item: u32, attempt: u32 },
     /// The item's time is over: note that as its outcome ([`Status::TimedOut`]).
@@ -177,5 +206,7 @@ pub const MAX_AUTO_WINDOW: u32 = 16_384;
 pub const MAX_LANES: u32 = 128;
 /// Cells that name the chunks of one worker: one for each lane, one that waits, and some that wait for an answer.
 pub const CELLS: usize = 192;
+/// How long no worker is started after one has died before it had finished anything; after the next one twice as long.
+pub const REST: Micros = 100_000;
 /// Workers in a row that may die before they have finished anything, without an item to charge it to.
 pub const MAX_BARREN_DEATHS: u32 = 3;

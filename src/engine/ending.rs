@@ -1,6 +1,6 @@
 //! How things end: what is left of a call that is stopped, cancelled or over, workers that go, the pool that closes.
 
-use super::{Action, CallId, Cancel, Engine, Failure, MAX_CHUNK_ITEMS, Micros, WorkerId, call::Call};
+use super::{Action, CallId, Cancel, Engine, Failure, MAX_CHUNK_ITEMS, Micros, Why, WorkerId, call::Call};
 
 impl Engine {
     /// Items of the call that no worker has claimed come back, and its signal is raised where it runs.
@@ -63,7 +63,8 @@ impl Engine {
             | Action::AbortItem { worker, .. }
             | Action::Forget { worker, .. }
             | Action::Kill { worker }
-            | Action::Retire { worker } => worker != gone,
+            | Action::Retire { worker, .. }
+            | Action::GiveUp { worker } => worker != gone,
             _ => true,
         });
         unsent
@@ -91,7 +92,7 @@ impl Engine {
         }
         for (&id, worker) in &mut self.workers {
             if worker.retire_idle() {
-                self.actions.push_back(Action::Retire { worker: id });
+                self.actions.push_back(Action::Retire { worker: id, why: Why::Closing });
             }
         }
     }

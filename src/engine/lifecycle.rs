@@ -1,9 +1,10 @@
-//! How many workers there are, and for how long: a pool that grows and shrinks.
+//! How many workers there are, and for how long: a pool that grows and shrinks, and replaces those that are worn.
 //!
 //! A worker that is to go gets nothing more, gives back what it has not begun, and is told to end when what it has begun
-//! has ended. So nothing is lost, and nothing is charged to anybody.
+//! has ended. So nothing is lost, and nothing is charged to anybody. One that is worn (it is too old, or has run most of
+//! its items) goes on until its successor is ready; so long there is one worker more than the pool has.
 
-use super::{Action, Engine, MAX_CHUNK_ITEMS, Micros, WorkerId, worker::Worker};
+use super::{Action, Engine, MAX_CHUNK_ITEMS, Micros, Why, WorkerId, worker::Worker};
 use std::cmp::Reverse;
 
 impl Engine {
@@ -24,7 +25,7 @@ impl Engine {
         // The youngest of those whose going costs the same.
         staying.sort_by_key(|id| (self.workers[id].cost(), Reverse(*id)));
         for worker in staying.into_iter().take(surplus) {
-            self.let_go(worker);
+            self.let_go(worker, Why::Size);
         }
         self.schedule(now);
     }
@@ -38,20 +39,46 @@ impl Engine {
         }
     }
 
-    /// Starts those that are to be there whatever there is to do.
-    pub(super) fn staff_up(&mut self) {
-        if self.warm == 0 || self.closing {
+    /// The machine is short of memory, or no longer: as long as it is, nothing starts, and workers without anything to do
+    /// go.
+    pub fn handle_memory(&mut self, low: bool, now: Micros) {
+        if std::mem::replace(&mut self.low, low) == low {
             return;
         }
-        let most = self.warm.min(self.config.size);
+        if low {
+            let waiting = |worker: &Worker| -> Vec<u8> {
+                worker
+                    .parts()
+                    .filter(|(part, lanes)| *lanes == 0 && !part.exhausted)
+                    .map(|(part, _)| part.cell)
+                    .collect()
+            };
+            let cells: Vec<(WorkerId, u8)> = self
+                .workers
+                .iter()
+                .flat_map(|(&id, worker)| waiting(worker).into_iter().map(move |cell| (id, cell)))
+                .collect();
+            for (worker, cell) in cells {
+                self.take_back(worker, cell, MAX_CHUNK_ITEMS);
+            }
+        }
+        self.schedule(now);
+    }
+
+    /// Starts those that are to be there whatever there is to do.
+    pub(super) fn staff_up(&mut self, now: Micros) {
+        let least = if self.used { self.config.min } else { 0 };
+        if self.warm.max(least) == 0 || self.closing {
+            return;
+        }
+        let most = self.warm.max(least).min(self.config.size);
         for _ in self.staff()..most {
             if !self.can_spawn() {
                 return;
             }
-            self.spawn();
+            self.spawn(now);
         }
-        let ready = self.workers.values().filter(|worker| worker.stays() && !worker.is_starting()).count() as u32;
-        if ready >= most {
+        if self.ready_staff() >= most {
             self.warm = 0;
         }
     }
@@ -72,10 +99,15 @@ impl Engine {
         self.workers.values().filter(|worker| worker.stays()).count() as u32
     }
 
+    /// Those of them that are ready. One that starts in the place of another is none too many.
+    fn ready_staff(&self) -> u32 {
+        self.workers.values().filter(|worker| worker.stays() && !worker.is_starting()).count() as u32
+    }
+
     /// The worker goes as soon as what it has begun has ended.
-    pub(super) fn let_go(&mut self, id: WorkerId) {
+    pub(super) fn let_go(&mut self, id: WorkerId, why: Why) {
         let Some(worker) = self.workers.get_mut(&id).filter(|worker| worker.stays()) else { return };
-        worker.leave();
+        worker.leave(why);
         for call in self.calls.values_mut() {
             call.leave_worker(id);
         }
@@ -89,8 +121,103 @@ impl Engine {
     /// The worker has ended something: if it is to go, and has nothing more, it goes.
     pub(super) fn retire_leaving(&mut self, id: WorkerId) {
         let Some(worker) = self.workers.get_mut(&id) else { return };
-        if worker.leaves() && worker.retire_idle() {
-            self.actions.push_back(Action::Retire { worker: id });
+        if let Some(why) = worker.leaves().filter(|_| worker.retire_idle()) {
+            self.actions.push_back(Action::Retire { worker: id, why });
+        }
+    }
+
+    /// The worker has got the last items that it may run: nothing more goes to it, and nothing comes back.
+    pub(super) fn spend(&mut self, id: WorkerId, now: Micros) {
+        let worker = self.workers.get_mut(&id).filter(|worker| worker.stays() && worker.is_spent());
+        let Some(worker) = worker else { return };
+        worker.leave(Why::Tasks);
+        let has_successor = worker.successor.is_some();
+        for call in self.calls.values_mut() {
+            call.leave_worker(id);
+        }
+        // Whatever comes next needs one in its place, which takes its time to start.
+        let goes_on = self.calls.values().any(|call| call.takes_items() || call.has_queued());
+        if !has_successor && goes_on && self.can_spawn() {
+            self.spawn(now);
+        }
+    }
+
+    /// Each worker that is worn has a successor, as far as workers can be started.
+    pub(super) fn succeed(&mut self, now: Micros) {
+        if self.config.max_tasks.is_none() && self.config.max_age.is_none() {
+            return;
+        }
+        let worn = self.workers.iter().filter(|(_, worker)| worker.needs_successor()).map(|(&id, _)| id);
+        for id in worn.collect::<Vec<WorkerId>>() {
+            if self.closing || self.calls.is_empty() || !self.may_start() {
+                return;
+            }
+            if let Some(worker) = self.workers.get_mut(&id) {
+                worker.successor = Some(self.next_worker);
+            }
+            self.spawn(now);
+        }
+    }
+
+    /// A worker has become ready: one that is too old goes for it.
+    pub(super) fn take_over(&mut self) {
+        let oldest =
+            self.workers.iter().filter(|(_, worker)| worker.stays() && worker.is_old() && worker.successor.is_some());
+        if let Some((&id, _)) = oldest.min_by_key(|(_, worker)| worker.ready_at()) {
+            self.let_go(id, Why::Age);
+        }
+    }
+
+    /// Time has passed for workers: those that start, those that are old, those without anything to do.
+    pub(super) fn watch_workers(&mut self, now: Micros) {
+        self.rest_until = self.rest_until.filter(|at| *at > now);
+        if let Some(limit) = self.config.start_timeout {
+            for (&id, worker) in &mut self.workers {
+                if worker.give_up(limit, now) {
+                    self.actions.push_back(Action::GiveUp { worker: id });
+                }
+            }
+        }
+        if let Some(age) = self.config.max_age {
+            for worker in self.workers.values_mut() {
+                worker.grow_old(age, now);
+            }
+        }
+        if let Some(idle) = self.config.idle {
+            let least = self.config.min.max(self.warm);
+            let due = |worker: &Worker| worker.idle_since().is_some_and(|since| since.saturating_add(idle) <= now);
+            let ids: Vec<WorkerId> =
+                self.workers.iter().filter(|(_, worker)| worker.stays() && due(worker)).map(|(&id, _)| id).collect();
+            for id in ids {
+                if self.ready_staff() > least {
+                    self.let_go(id, Why::Idle);
+                }
+            }
+        }
+    }
+
+    /// When [`Engine::watch_workers`] has something to do.
+    pub(super) fn next_change(&self) -> Option<Micros> {
+        let staying = || self.workers.values().filter(|worker| worker.stays());
+        let starts = self.config.start_timeout.and_then(|limit| {
+            self.workers.values().filter_map(|worker| worker.starts_since()).map(|at| at.saturating_add(limit)).min()
+        });
+        let ages = self.config.max_age.and_then(|age| {
+            let young = staying().filter(|worker| !worker.is_old());
+            young.filter_map(|worker| worker.ready_at()).map(|at| at.saturating_add(age)).min()
+        });
+        let idle = self.config.idle.filter(|_| self.ready_staff() > self.config.min.max(self.warm));
+        let idle =
+            idle.and_then(|idle| staying().filter_map(Worker::idle_since).map(|at| at.saturating_add(idle)).min());
+        let rest = self.rest_until.filter(|_| !self.closed);
+        rest.into_iter().chain(starts).chain(ages).chain(idle).min()
+    }
+
+    /// Workers that have nothing to do go, where the machine is short of memory.
+    pub(super) fn make_room(&mut self) {
+        let idle = self.workers.iter().filter(|(_, worker)| worker.stays() && worker.idle_since().is_some());
+        for id in idle.map(|(&id, _)| id).collect::<Vec<WorkerId>>() {
+            self.let_go(id, Why::Memory);
         }
     }
 }

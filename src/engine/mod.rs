@@ -35,7 +35,7 @@ mod worker;
 
 pub use contract::{
     Action, CELLS, CallConfig, CallId, Cancel, ChunkId, Credit, Failure, MAX_AUTO_WINDOW, MAX_BARREN_DEATHS,
-    MAX_CHUNK_ITEMS, MAX_LANES, Micros, PoolConfig, Sent, Status, Violation, WorkerId,
+    MAX_CHUNK_ITEMS, MAX_LANES, Micros, PoolConfig, REST, Sent, Status, Violation, Why, WorkerId,
 };
 pub use keyed::{PARTITIONS, Partition};
 pub use tries::{Kept, Retry};
@@ -59,6 +59,12 @@ pub struct Engine {
     /// Workers in a row that died before they had finished anything, without an item to charge it to. Too many, and no
     /// more are started, until one has done something, waiting work has failed, or a call opens.
     barren: u32,
+    /// A call was opened: from then on there are as many workers as there are to be at least.
+    used: bool,
+    /// No worker is started before this.
+    rest_until: Option<Micros>,
+    /// The machine is short of memory: nothing starts.
+    low: bool,
     /// So many workers are to be there, ahead of work; none when they are.
     warm: u32,
     /// A worker could not be started: the same at once.
@@ -91,6 +97,9 @@ impl Engine {
             served: CallId::MAX,
             barren: 0,
             warm: 0,
+            used: false,
+            rest_until: None,
+            low: false,
             start_failed: false,
             look_again: None,
             emptied: None,
@@ -105,6 +114,7 @@ impl Engine {
     /// Opens a call.
     pub fn handle_open(&mut self, config: CallConfig) -> CallId {
         self.hope_again();
+        self.used = true;
         let id = self.next_call;
         self.next_call += 1;
         self.calls.insert(id, Call::new(id, config, self.config.size, self.config.lanes));
@@ -171,10 +181,11 @@ impl Engine {
     /// The worker is ready.
     pub fn handle_ready(&mut self, worker: WorkerId, now: Micros) -> Result<(), Violation> {
         let worker = self.workers.get_mut(&worker).ok_or(Violation)?;
-        if !worker.become_ready() {
+        if !worker.become_ready(now) {
             return Err(Violation);
         }
         self.start_failed = false;
+        self.take_over();
         self.retire_idle();
         self.schedule(now);
         Ok(())
@@ -259,6 +270,11 @@ impl Engine {
         for call in self.calls.values_mut() {
             call.leave_worker(worker);
         }
+        if state.is_starting() {
+            for other in self.workers.values_mut() {
+                other.successor = other.successor.filter(|successor| *successor != worker);
+            }
+        }
         let unsent = self.drop_actions_for(worker);
         let (mut ran, mut cut_off) = (Vec::new(), Vec::new());
         // Later items first: what goes back to the front of the queue keeps its order.
@@ -306,7 +322,7 @@ impl Engine {
             self.barren += 1;
             self.warm = 0;
             self.start_failed |= state.is_starting();
-        } else if !state.is_retired() {
+        } else {
             self.hope_again();
         }
         if !self.has_hope() && self.workers.values().all(Worker::is_retired) {
@@ -330,6 +346,7 @@ impl Engine {
             }
         }
         self.queue_due(now);
+        self.watch_workers(now);
         self.schedule(now);
     }
 
@@ -352,7 +369,8 @@ impl Engine {
         let in_danger = |worker: &&Worker| is_hard || worker.stuck_at().is_some() || worker.has_cut_off();
         let kills = self.workers.values().filter(in_danger).filter_map(|worker| kill_time(worker, &self.calls));
         let retries = self.calls.values().filter_map(|call| call.tries.next_due());
-        kills.chain(retries).chain(self.look_again).chain(self.next_look).min()
+        let lives = self.next_change();
+        kills.chain(retries).chain(self.look_again).chain(self.next_look).chain(lives).min()
     }
 
     /// How much the source of this call may be pulled.

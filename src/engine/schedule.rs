@@ -30,23 +30,29 @@ struct Load {
 
 impl Engine {
     pub(super) fn schedule(&mut self, now: Micros) {
+        if self.low {
+            self.look_again = None;
+            return self.make_room();
+        }
         self.isolate(now);
         self.emptied = self.worker_to_empty();
         while let Some((worker, call)) = self.next_match(now) {
             let Some(state) = self.workers.get(&worker) else { break };
-            let (lanes, reach) = (state.lanes_of(call), self.reach());
+            let (lanes, most, reach) = (state.lanes_of(call), state.tasks_left(), self.reach());
             let Some(call) = self.calls.get_mut(&call) else { break };
-            let Some((part, lanes)) = call.next_part(worker, reach, lanes) else { break };
+            let Some((part, lanes)) = call.next_part(worker, reach, lanes, most) else { break };
             let (id, timeout) = (call.id, call.config.timeout);
             self.served = id;
             let Some(state) = self.workers.get_mut(&worker) else { break };
             let sent = state.push(part, lanes, timeout, now);
             self.actions.push_back(Action::Dispatch { worker, sent });
             self.look_after(id, now);
+            self.spend(worker, now);
         }
         self.make_way();
-        self.spawn_for_queue();
-        self.staff_up();
+        self.spawn_for_queue(now);
+        self.staff_up(now);
+        self.succeed(now);
         self.share(now);
     }
 
@@ -57,10 +63,10 @@ impl Engine {
             || (call.free_slots() > 0 && (self.can_spawn() || starting > self.queued()))
     }
 
-    pub(super) fn spawn(&mut self) {
+    pub(super) fn spawn(&mut self, now: Micros) {
         let worker = self.next_worker;
         self.next_worker += 1;
-        self.workers.insert(worker, Worker::new(self.config.lanes));
+        self.workers.insert(worker, Worker::new(self.config.lanes, self.config.max_tasks, now));
         self.actions.push_back(Action::Spawn { worker });
     }
 
@@ -83,7 +89,12 @@ impl Engine {
     }
 
     pub(super) fn can_spawn(&self) -> bool {
-        self.has_hope() && (self.workers.len() as u32) < self.config.size
+        self.may_start() && self.staff() < self.config.size
+    }
+
+    /// Whether a worker may be started now.
+    pub(super) fn may_start(&self) -> bool {
+        self.has_hope() && self.rest_until.is_none() && !self.low
     }
 
     fn queued(&self) -> usize {
@@ -104,6 +115,7 @@ impl Engine {
                 let sent = state.push(part, lanes, call.config.timeout, now);
                 self.actions.push_back(Action::Dispatch { worker, sent });
                 self.look_after(id, now);
+                self.spend(worker, now);
             }
         }
     }
@@ -216,7 +228,7 @@ impl Engine {
         }
     }
 
-    fn spawn_for_queue(&mut self) {
+    fn spawn_for_queue(&mut self, now: Micros) {
         if !self.can_spawn() {
             return;
         }
@@ -235,7 +247,7 @@ impl Engine {
             if !self.can_spawn() {
                 return;
             }
-            self.spawn();
+            self.spawn(now);
         }
     }
 

@@ -14,7 +14,7 @@
 
 use super::{
     Action, CELLS, CallConfig, CallId, Cancel, ChunkId, Engine, Failure, Kept, MAX_AUTO_WINDOW, MAX_BARREN_DEATHS,
-    Micros, Partition, PoolConfig, Retry, Sent, Status, Worker, WorkerId,
+    Micros, Partition, PoolConfig, Retry, Sent, Status, Why, Worker, WorkerId,
 };
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -122,6 +122,11 @@ struct Seen {
     /// Changes of the pool's size, and workers that went because of it.
     resized: u64,
     shrunk: u64,
+    /// Workers that were replaced, had nothing to do, made room, or took too long to start.
+    recycled: u64,
+    unused: u64,
+    made_room: u64,
+    given_up: u64,
     events: u64,
 }
 
@@ -147,6 +152,10 @@ impl Seen {
         self.made_way += other.made_way;
         self.resized += other.resized;
         self.shrunk += other.shrunk;
+        self.recycled += other.recycled;
+        self.unused += other.unused;
+        self.made_room += other.made_room;
+        self.given_up += other.given_up;
         self.events += other.events;
     }
 
@@ -173,6 +182,10 @@ impl Seen {
                 self.made_way,
                 self.resized,
                 self.shrunk,
+                self.recycled,
+                self.unused,
+                self.made_room,
+                self.given_up,
             ]
             .iter()
             .all(|count| *count > 5)
@@ -207,6 +220,8 @@ enum Event {
     Verdict(ChunkId, u32, u32, bool),
     Close,
     Resize(u32),
+    /// The machine is short of memory, or no longer.
+    Memory(bool),
     /// The time is told though nothing is due.
     LookUp,
     WarmUp(u32),
@@ -245,6 +260,9 @@ struct Sim {
     most_workers: u32,
     /// There may be actions from before the last change of size.
     resizing: bool,
+    /// The machine is short of memory; and all actions from before that are performed.
+    low: bool,
+    low_is_known: bool,
     spawns: u64,
     warm_ups: u64,
     /// Items that ran when their worker died by itself.
@@ -373,6 +391,9 @@ struct Process {
     /// Crashes when it has claimed so many items more.
     crash_in: Option<(u32, CrashAt)>,
     retiring: bool,
+    /// When it was started, and how many items it has begun.
+    spawned: Micros,
+    tasks: u32,
     hostile: bool,
     /// Cells and items whose end we have heard of.
     heard: BTreeSet<(u8, u32)>,
@@ -439,6 +460,11 @@ impl Sim {
             lanes: random.pick(&[1, 1, 1, 2, 3, 4]),
             grace: random.pick(&[0, 1_000, 50_000]),
             seed,
+            min: random.pick(&[0, 0, 0, 1, 2]),
+            idle: random.pick(&[None, None, Some(1_000), Some(50_000)]),
+            max_tasks: random.pick(&[None, None, None, Some(1), Some(4), Some(20)]),
+            max_age: random.pick(&[None, None, None, Some(5_000), Some(100_000)]),
+            start_timeout: random.pick(&[None, None, None, Some(30_000)]),
         };
         let mood = Mood {
             fails_to_start: random.pick(&[0, 0, 0, 5, 30, 100]),
@@ -465,6 +491,8 @@ impl Sim {
             closed: false,
             most_workers: config.size,
             resizing: false,
+            low: false,
+            low_is_known: false,
             spawns: 0,
             warm_ups: 0,
             charged: 0,
@@ -493,6 +521,11 @@ impl Sim {
                 let (delay, size) = (sim.random.below(delay), sim.random.between(1..=6) as u32);
                 sim.after(delay, Event::Resize(size));
             }
+        }
+        if sim.random.chance(15) {
+            let (delay, length) = (sim.random.between(0..=30_000), sim.random.between(0..=100_000));
+            sim.after(delay, Event::Memory(true));
+            sim.after(delay + length, Event::Memory(false));
         }
         if sim.random.chance(20) {
             let (delay, count) = (sim.random.between(0..=3_000), sim.random.between(1..=8) as u32);
@@ -549,6 +582,11 @@ impl Sim {
             Event::Close => {
                 self.closing = true;
                 self.engine.handle_close();
+            }
+            Event::Memory(low) => {
+                self.low = low;
+                self.low_is_known = false;
+                self.engine.handle_memory(low, self.now);
             }
             Event::Resize(size) => {
                 self.seen.resized += 1;
@@ -919,6 +957,7 @@ impl Sim {
         }
         self.most_workers = self.config.size;
         self.resizing = false;
+        self.low_is_known = self.low;
         for call in self.calls.values_mut() {
             call.sealed |= call.is_ending();
         }
@@ -991,7 +1030,14 @@ impl Sim {
                 assert!(!held || process.hostile || process.state == State::Dead, "forgets a call that it still holds");
             }
             Action::Kill { worker } => self.kill(worker),
-            Action::Retire { worker } => self.retire(worker),
+            Action::Retire { worker, why } => self.retire(worker, why),
+            Action::GiveUp { worker } => {
+                let process = &self.processes[&worker];
+                let limit = self.config.start_timeout.expect("starts have their time");
+                assert!(process.spawned + limit <= self.now, "given up early");
+                self.seen.given_up += 1;
+                self.after(10, Event::Killed(worker));
+            }
             Action::Lost { worker, chunk, item, attempt } => self.lose(worker, chunk, item, attempt),
             Action::Deliver { chunk, item } => self.deliver(chunk, item),
             Action::Stopping { chunk, item } => {
@@ -1031,7 +1077,9 @@ impl Sim {
     fn spawn(&mut self, worker: WorkerId) {
         self.spawns += 1;
         // Invariant 3: never more workers than the pool's size.
-        assert!((self.processes.len() as u32) < self.most_workers, "more workers than the pool has");
+        let worn = self.engine.workers.values().filter(|worker| worker.successor.is_some()).count() as u32;
+        assert!(self.engine.staff() <= self.most_workers + worn, "more workers than the pool has");
+        assert!(!self.low_is_known, "a worker starts without memory");
         self.check_spawns();
         let crash = self.random.chance(self.mood.crashes).then(|| {
             let items = if self.mood.barren { 0 } else { self.random.between(0..=20) as u32 };
@@ -1050,6 +1098,8 @@ impl Sim {
             aborted: BTreeSet::new(),
             crash_in: crash,
             retiring: false,
+            spawned: self.engine.workers[&worker].spawned(),
+            tasks: 0,
             hostile: self.random.chance(self.mood.hostile),
             heard: BTreeSet::new(),
             since: self.now,
@@ -1062,6 +1112,7 @@ impl Sim {
 
     fn dispatch(&mut self, worker: WorkerId, sent: Sent) {
         let Sent { cell, chunk, start, end, lanes, attempt } = sent;
+        assert!(!self.low_is_known, "something is sent without memory");
         let items = start..end;
         let first = self.index(chunk, items.start);
         let at = chunk.sequence.wrapping_sub(self.first_sequence) as usize;
@@ -1193,13 +1244,33 @@ impl Sim {
         self.after(delay, Event::Killed(worker));
     }
 
-    fn retire(&mut self, worker: WorkerId) {
+    fn retire(&mut self, worker: WorkerId, why: Why) {
+        let least = self.config.min.min(self.config.size);
         let process = self.processes.get_mut(&worker).expect("a worker that is there");
         assert!(!std::mem::replace(&mut process.retiring, true), "retired twice");
         assert!(process.parts.is_empty() || process.hostile, "retired with a part");
-        // Because the pool closes, or because it has shrunk.
-        assert!(self.closing || self.seen.resized > 0, "retired while the pool is open");
-        self.seen.shrunk += u64::from(!self.closing);
+        match why {
+            Why::Closing => assert!(self.closing, "retired while the pool is open"),
+            Why::Size => assert!(self.seen.resized > 0, "retired, though the pool has not shrunk"),
+            Why::Idle => {
+                assert!(self.config.idle.is_some(), "an idle worker may stay");
+                assert!(self.engine.staff() >= least, "too few workers stay");
+            }
+            Why::Tasks => {
+                let most = self.config.max_tasks.expect("workers are spent");
+                let few = process.tasks <= most && process.tasks + 20 >= most;
+                assert!(few || process.hostile, "retired after {} items of {most}", process.tasks);
+            }
+            Why::Age => {
+                let age = self.config.max_age.expect("workers grow old");
+                assert!(process.spawned + age <= self.now, "retired early");
+            }
+            Why::Memory => assert!(self.low || !self.low_is_known, "retired for memory that is there"),
+        }
+        self.seen.shrunk += u64::from(why == Why::Size);
+        self.seen.recycled += u64::from(matches!(why, Why::Tasks | Why::Age));
+        self.seen.unused += u64::from(why == Why::Idle);
+        self.seen.made_room += u64::from(why == Why::Memory);
         if process.state == State::Idle {
             self.after(10, Event::Step(worker, self.processes[&worker].epoch));
         }
@@ -1535,6 +1606,7 @@ impl Sim {
         let run = Run { number: self.runs, started: self.now, cell, item: number, call: id, hangs, obeys };
         let process = self.processes.get_mut(&worker).unwrap();
         process.lanes.push(run);
+        process.tasks += 1;
         let crashes = match &mut process.crash_in {
             Some((0, at)) => *at == CrashAt::Running,
             Some((items, _)) => {
@@ -1676,11 +1748,13 @@ impl Sim {
             alive.map(|(_, process)| process).filter(|process| !process.hostile)
         };
         let running = honest().flat_map(|process| &process.lanes).filter(|run| run.call == id).count();
-        assert!(running < most || self.resizing, "more than {most} items of call {id} run");
+        let outlives = self.seen.resized > 0 && !self.engine.workers[&worker].stays();
+        assert!(running < most || self.resizing || outlives, "more than {most} items of call {id} run");
         let process = &self.processes[&worker];
-        let leaves = self.engine.workers[&worker].leaves();
+        let leaves = self.engine.workers[&worker].leaves().is_some_and(|why| why != Why::Tasks);
         assert!(!leaves || !self.engine.actions.is_empty(), "worker {worker} begins something, and is to go");
         assert!(!process.retiring, "worker {worker}, which is told to end, begins something");
+        assert!(self.config.max_tasks.is_none_or(|most| process.tasks < most), "worker {worker} runs too many items");
         assert!(process.lanes.len() < self.config.lanes as usize, "worker {worker} runs too many items");
         // Invariant 6.
         assert!(!item.suspect || process.lanes.is_empty(), "suspect {index} runs beside others");
@@ -1732,7 +1806,8 @@ impl Sim {
                 "{holders} workers run call {id}, and only {free} more"
             );
             for (worker, process) in self.processes.iter().filter(|(_, process)| !process.hostile) {
-                if !self.engine.workers[worker].may_be_emptied() {
+                let spent = self.engine.workers[worker].is_spent();
+                if !self.engine.workers[worker].may_be_emptied() || spent || self.engine.low {
                     continue;
                 }
                 let may_spread = free > 0 && !engine_call.has_suspects();
@@ -1824,6 +1899,9 @@ impl Sim {
 
     /// A part has waited for one slow item for long.
     fn check_stuck(&self, worker: WorkerId, cell: u8, behind: bool, lately: Micros) {
+        if self.engine.low || self.config.max_tasks.is_some() {
+            return;
+        }
         let process = &self.processes[&worker];
         let part = &process.parts[&cell];
         let call = &self.calls[&part.chunk.call];
@@ -1834,7 +1912,7 @@ impl Sim {
         let most = call.plan.config.concurrency.min(self.config.size) as usize;
         let runs_it = process.lanes.iter().any(|run| run.call == part.chunk.call);
         let holders = self.engine.workers.values().filter(|worker| worker.runs(part.chunk.call)).count();
-        let stays = |other: &WorkerId| !self.engine.workers[other].leaves();
+        let stays = |other: &WorkerId| self.engine.workers[other].leaves().is_none();
         let others = self.processes.iter().filter(|(other, _)| **other != worker && stays(other));
         let mut others = others.map(|(_, other)| other);
         let idle = others.clone().any(|other| {
@@ -1858,7 +1936,7 @@ impl Sim {
         let tries = self.plans.len() as u64 + self.warm_ups + 6 * self.seen.resized;
         let mut most = tries * u64::from(self.config.size + MAX_BARREN_DEATHS);
         if self.mood.fails_to_start < 100 {
-            most += 20 + 3 * (self.seen.items + self.charged + self.seen.kills);
+            most += 20 + 3 * (self.seen.items + self.charged + self.seen.kills + self.seen.unused + self.seen.recycled);
         }
         assert!(self.spawns <= most, "{} workers started, where {most} are plenty", self.spawns);
     }

@@ -21,7 +21,7 @@ const CALL: CallConfig = CallConfig {
 };
 
 fn pool(size: u32) -> Engine {
-    Engine::new(PoolConfig { size, lanes: 1, grace: 1_000, seed: 0 })
+    Engine::new(PoolConfig { size, lanes: 1, grace: 1_000, seed: 0, ..PoolConfig::default() })
 }
 
 /// What the engine asks for, but for spawns, which are answered at once.
@@ -267,7 +267,7 @@ fn a_worker_retired_while_it_starts_may_still_become_ready() {
     engine.handle_warm_up(1, 0);
     assert_eq!(engine.poll_action(), Some(Action::Spawn { worker: 0 }));
     engine.handle_close();
-    assert_eq!(engine.poll_action(), Some(Action::Retire { worker: 0 }));
+    assert_eq!(engine.poll_action(), Some(Action::Retire { worker: 0, why: Why::Closing }));
     assert_eq!(engine.handle_ready(0, 1), Ok(()));
     assert_eq!(engine.handle_ready(0, 2), Err(Violation));
     engine.handle_exit(0, |_, _| 0, 3);
@@ -294,7 +294,7 @@ fn a_hard_cancel_kills_at_its_own_time_and_only_for_its_own_items() {
 
 /// Two calls share workers with two lanes each; the first has a lane of two of them at most.
 fn shared_workers(size: u32) -> (Engine, [CallId; 2], Vec<(WorkerId, Sent)>) {
-    let mut engine = Engine::new(PoolConfig { size, lanes: 2, grace: 1_000, seed: 0 });
+    let mut engine = Engine::new(PoolConfig { size, lanes: 2, grace: 1_000, seed: 0, ..PoolConfig::default() });
     let config = CallConfig { ordered: false, stop_on_error: false, chunk: Some(1), ..CALL };
     let calls = [engine.handle_open(CallConfig { concurrency: 2, ..config }), engine.handle_open(config)];
     engine.handle_warm_up(size, 0);
@@ -363,7 +363,7 @@ fn where_no_worker_can_be_started_one_is_emptied_for_an_item_that_has_to_be_alon
 
 #[test]
 fn lanes_that_are_given_back_are_given_again() {
-    let mut engine = Engine::new(PoolConfig { size: 2, lanes: 4, grace: 1_000, seed: 0 });
+    let mut engine = Engine::new(PoolConfig { size: 2, lanes: 4, grace: 1_000, seed: 0, ..PoolConfig::default() });
     let call = engine.handle_open(CallConfig { ordered: false, concurrency: 5, chunk: Some(1), ..CALL });
     engine.handle_warm_up(2, 0);
     for now in 0..10 {
@@ -383,7 +383,7 @@ fn lanes_that_are_given_back_are_given_again() {
 
 #[test]
 fn parts_go_to_the_worker_with_the_most_free_lanes() {
-    let mut engine = Engine::new(PoolConfig { size: 3, lanes: 4, grace: 1_000, seed: 0 });
+    let mut engine = Engine::new(PoolConfig { size: 3, lanes: 4, grace: 1_000, seed: 0, ..PoolConfig::default() });
     let call = engine.handle_open(CallConfig { ordered: false, concurrency: 12, chunk: Some(1), ..CALL });
     engine.handle_warm_up(3, 0);
     actions(&mut engine);
@@ -397,7 +397,7 @@ fn parts_go_to_the_worker_with_the_most_free_lanes() {
 
 #[test]
 fn a_new_worker_is_started_though_there_is_a_lane_beside_others() {
-    let mut engine = Engine::new(PoolConfig { size: 2, lanes: 4, grace: 1_000, seed: 0 });
+    let mut engine = Engine::new(PoolConfig { size: 2, lanes: 4, grace: 1_000, seed: 0, ..PoolConfig::default() });
     let call = engine.handle_open(CallConfig { ordered: false, concurrency: 8, chunk: Some(1), ..CALL });
     for spawned in [[true, false], [false, true], [false, false]] {
         engine.handle_chunk(call, &[1], 0);
@@ -416,7 +416,7 @@ fn a_new_worker_is_started_though_there_is_a_lane_beside_others() {
 
 #[test]
 fn one_slow_item_beside_others_that_move_on_blocks_nothing() {
-    let mut engine = Engine::new(PoolConfig { size: 2, lanes: 2, grace: 1_000, seed: 0 });
+    let mut engine = Engine::new(PoolConfig { size: 2, lanes: 2, grace: 1_000, seed: 0, ..PoolConfig::default() });
     let call = engine.handle_open(CallConfig { ordered: false, concurrency: 4, chunk: Some(1), ..CALL });
     engine.handle_warm_up(2, 0);
     actions(&mut engine);
@@ -493,7 +493,7 @@ proptest! {
         concurrency in any::<u32>(),
         lanes in 1..5u32,
     ) {
-        let mut engine = Engine::new(PoolConfig { size: 3, lanes, grace: 1_000, seed: 0 });
+        let mut engine = Engine::new(PoolConfig { size: 3, lanes, grace: 1_000, seed: 0, ..PoolConfig::default() });
         for _ in 0..3 {
             engine.handle_open(CallConfig { ordered, stop_on_error, concurrency, ..CALL });
         }
@@ -531,7 +531,7 @@ proptest! {
                     }
                 },
             }
-            prop_assert!(engine.workers.len() <= 3);
+            prop_assert!(engine.staff() <= 3);
             let _ = [0, 1, 2].map(|call| engine.poll_credit(call));
         }
     }

@@ -3,7 +3,7 @@
 //! A worker runs up to `lanes` items at a time, of one part or of several. What we know of that lags behind: an item
 //! counts as running until we have heard of its end, and the parts that were sent first have the first choice.
 
-use super::{CELLS, CallId, ChunkId, Micros, Sent, Violation, call::Part};
+use super::{CELLS, CallId, ChunkId, Micros, Sent, Violation, Why, WorkerId, call::Part};
 use std::{
     collections::{BTreeMap, VecDeque},
     ops::Range,
@@ -153,7 +153,7 @@ enum Prospect {
     #[default]
     Stays,
     /// It goes when what it has begun has ended.
-    Leaves,
+    Leaves(Why),
     /// It was told to end.
     Retired,
     /// We are about to kill it.
@@ -179,10 +179,25 @@ pub(super) struct Worker {
     moved: Micros,
     /// How many items it runs that have run for too long.
     cut_off: u32,
+    /// When it was started, and when it was ready.
+    spawned: Micros,
+    ready_at: Option<Micros>,
+    /// Since when it has had nothing to do.
+    idle_since: Option<Micros>,
+    /// How many items it may still be sent, and with how few it is worn.
+    tasks_left: Option<u32>,
+    worn_at: u32,
+    /// It has lived for as long as it may.
+    old: bool,
+    /// The worker that was started in its place.
+    pub successor: Option<WorkerId>,
+    /// It has taken too long to start.
+    given_up: bool,
 }
 
 impl Worker {
-    pub fn new(lanes: u32) -> Self {
+    /// `tasks`: how many items it may run.
+    pub fn new(lanes: u32, tasks: Option<u32>, now: Micros) -> Self {
         Self {
             lanes,
             ready: false,
@@ -193,17 +208,78 @@ impl Worker {
             finished_any: false,
             moved: 0,
             cut_off: 0,
+            spawned: now,
+            ready_at: None,
+            idle_since: None,
+            tasks_left: tasks,
+            worn_at: tasks.unwrap_or(0) / 5,
+            old: false,
+            successor: None,
+            given_up: false,
         }
     }
 
     /// True the first time.
-    pub fn become_ready(&mut self) -> bool {
-        !std::mem::replace(&mut self.ready, true)
+    pub fn become_ready(&mut self, now: Micros) -> bool {
+        let first = !std::mem::replace(&mut self.ready, true);
+        if first {
+            self.ready_at = Some(now);
+            self.idle_since = Some(now);
+        }
+        first
+    }
+
+    /// Since when it starts.
+    pub fn starts_since(&self) -> Option<Micros> {
+        (!self.ready && !self.given_up && !self.is_condemned()).then_some(self.spawned)
+    }
+
+    /// True once, where it has taken longer than this to start.
+    pub fn give_up(&mut self, limit: Micros, now: Micros) -> bool {
+        let late = self.starts_since().is_some_and(|since| since.saturating_add(limit) <= now);
+        self.given_up |= late;
+        late
+    }
+
+    #[cfg(test)]
+    pub fn spawned(&self) -> Micros {
+        self.spawned
+    }
+
+    pub fn ready_at(&self) -> Option<Micros> {
+        self.ready_at
+    }
+
+    pub fn idle_since(&self) -> Option<Micros> {
+        self.idle_since
+    }
+
+    pub fn tasks_left(&self) -> Option<u32> {
+        self.tasks_left
+    }
+
+    /// It has got all the items that it may run.
+    pub fn is_spent(&self) -> bool {
+        self.tasks_left == Some(0)
+    }
+
+    pub fn grow_old(&mut self, age: Micros, now: Micros) {
+        self.old |= self.ready_at.is_some_and(|at| at.saturating_add(age) <= now);
+    }
+
+    pub fn is_old(&self) -> bool {
+        self.old
+    }
+
+    /// It is about to go, and nobody comes for it yet.
+    pub fn needs_successor(&self) -> bool {
+        let worn = self.old || self.tasks_left.is_some_and(|left| left <= self.worn_at);
+        worn && self.successor.is_none() && self.stays()
     }
 
     /// Lets it end if it has nothing to do; true the first time.
     pub fn retire_idle(&mut self) -> bool {
-        let goes = matches!(self.prospect, Prospect::Stays | Prospect::Leaves);
+        let goes = matches!(self.prospect, Prospect::Stays | Prospect::Leaves(_));
         let retires = self.dispatches.is_empty() && goes;
         if retires {
             self.prospect = Prospect::Retired;
@@ -216,13 +292,13 @@ impl Worker {
     }
 
     /// It gets nothing more.
-    pub fn leave(&mut self) {
-        self.prospect = Prospect::Leaves;
+    pub fn leave(&mut self, why: Why) {
+        self.prospect = Prospect::Leaves(why);
     }
 
-    /// It is wanted again, if it was to go.
+    /// It is wanted again, if it was to go because there were too many.
     pub fn stay(&mut self) -> bool {
-        let stays = self.leaves();
+        let stays = self.leaves() == Some(Why::Size);
         if stays {
             self.prospect = Prospect::Stays;
         }
@@ -230,8 +306,8 @@ impl Worker {
     }
 
     /// It is to go, and has something.
-    pub fn leaves(&self) -> bool {
-        self.prospect == Prospect::Leaves
+    pub fn leaves(&self) -> Option<Why> {
+        if let Prospect::Leaves(why) = self.prospect { Some(why) } else { None }
     }
 
     /// How little is lost where it goes: nothing, a start, or time until what it has begun has ended.
@@ -286,7 +362,7 @@ impl Worker {
     /// Whether it takes more parts at all.
     fn takes_parts(&self) -> bool {
         let has_cell = self.dispatches.len() + self.reserved.len() < CELLS;
-        self.ready && self.prospect == Prospect::Stays && has_cell && !self.dispatches.iter().any(|part| part.alone)
+        self.ready && self.stays() && !self.is_spent() && has_cell && !self.dispatches.iter().any(|part| part.alone)
     }
 
     /// Whether it can be left without parts for one that has to be alone.
@@ -425,6 +501,8 @@ impl Worker {
             self.calls.push(chunk.call);
         }
         let (start, end) = (items.start, items.end);
+        self.idle_since = None;
+        self.tasks_left = self.tasks_left.map(|left| left.saturating_sub(end - start));
         self.dispatches.push_back(Dispatch {
             cell,
             chunk,
@@ -467,6 +545,7 @@ impl Worker {
         }
         let part = self.dispatches.remove(at).ok_or(Violation)?;
         self.moved = now;
+        self.idle_since = self.dispatches.is_empty().then_some(now);
         if part.asked > 0 {
             self.reserved.push((cell, part.asked));
         }
@@ -497,6 +576,7 @@ impl Worker {
         let (chunk, items, attempt, alone) = (part.chunk, part.end..old, part.attempt, part.alone);
         let lanes = part.lanes;
         let lanes = if whole && !self.runs(chunk.call) { lanes } else { 0 };
+        self.tasks_left = self.tasks_left.map(|left| left + items.len() as u32);
         Some(Returned { chunk, items, attempt, alone, whole, lanes })
     }
 

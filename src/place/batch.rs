@@ -26,6 +26,7 @@
 //! | 14 message | worker, low and high half of the index, bytes in rows, bytes in text |
 //! | 15 progress | worker, low and high half of the index, then two doubles (low half first): done, total |
 //! | 16 notice | worker, which (see [`super::Notice`]), bytes in rows |
+//! | 17 recycled | worker, why: 0 the pool closes, 1 its size, 2 idle, 3 tasks, 4 age, 5 memory |
 //!
 //! An entry: low half of the index; status and, from bit 8 on, the high half; worker; bytes of row; bytes of text.
 //! The row of a lost item, a failed start or an exit is not a value: u32 length, JSON (see [`super::Exit`]), then the value that
@@ -33,7 +34,7 @@
 
 use super::{ItemSize, Notice, output::Written, row};
 use crate::{
-    engine::{CallId, ChunkId, Status, WorkerId},
+    engine::{CallId, ChunkId, Status, Why, WorkerId},
     native::Output,
 };
 use millrace_channel::{layout::RECORD_BYTES, talk::Progress};
@@ -55,6 +56,7 @@ const TRIED: u32 = 13;
 const MESSAGE: u32 = 14;
 const PROGRESS: u32 = 15;
 const NOTICE: u32 = 16;
+const RECYCLED: u32 = 17;
 
 /// Bytes of the three lengths, and of the number of large values.
 const HEADER_BYTES: usize = 16;
@@ -200,6 +202,18 @@ impl Batch {
     pub fn notice(&mut self, worker: WorkerId, notice: Notice, text: &str) {
         self.section([NOTICE, worker, notice as u32, text.len() as u32]);
         self.rows.extend_from_slice(text.as_bytes());
+    }
+
+    pub fn recycled(&mut self, worker: WorkerId, why: Why) {
+        let why = match why {
+            Why::Closing => 0,
+            Why::Size => 1,
+            Why::Idle => 2,
+            Why::Tasks => 3,
+            Why::Age => 4,
+            Why::Memory => 5,
+        };
+        self.section([RECYCLED, worker, why]);
     }
 
     pub fn closed(&mut self) {

@@ -165,7 +165,7 @@ impl Read {
 fn lie(steps: Vec<Step>, honest_start: bool, listens: u32) -> Read {
     let liars: Arc<Mutex<Vec<Liar>>> = Arc::default();
     let watch = Arc::new(Watch::new().unwrap());
-    let config = PoolConfig { size: 1, lanes: 2, grace: 0, seed: 0 };
+    let config = PoolConfig { size: 1, lanes: 2, ..PoolConfig::default() };
     let kept = Arc::clone(&liars);
     let make = move || {
         let end = ParentEnd::create(layout::Capacities::default())?;

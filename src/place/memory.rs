@@ -30,6 +30,51 @@ pub fn own_bytes(pid: u32) -> Option<u64> {
     Some(kibibytes << 10)
 }
 
+/// Bytes of memory that this process and others could still take: what the machine has available, or its control group has
+/// left, whichever is less. None where nothing tells.
+#[must_use]
+pub fn available() -> Option<u64> {
+    let read = |path: &str| std::fs::read_to_string(path).ok();
+    let machine = read("/proc/meminfo").and_then(|text| field(&text, "MemAvailable:")).map(|kibibytes| kibibytes << 10);
+    let group = read("/proc/self/cgroup").and_then(|groups| left_in_group(&groups, &read));
+    machine.into_iter().chain(group).min()
+}
+
+/// What is left of the memory of a control group: its limit, less what it has that is no page cache.
+fn left_in_group(groups: &str, read: &dyn Fn(&str) -> Option<String>) -> Option<u64> {
+    // "hierarchy:controllers:path"; version 2 has one hierarchy, without a name.
+    let path_of = |wanted: &str| {
+        groups.lines().find_map(|line| {
+            let (controllers, path) = line.split_once(':')?.1.split_once(':')?;
+            controllers.split(',').any(|name| name == wanted).then_some(path)
+        })
+    };
+    let number = |path: String| read(&path)?.trim().parse::<u64>().ok();
+    // Inside a container, the path is often that of the host, and the group is mounted at the top.
+    let left = |folder: &str, limit: &str, used: &str, cache: &str| {
+        let limit = number(format!("{folder}/{limit}"))?;
+        let used = number(format!("{folder}/{used}"))?;
+        let cache = read(&format!("{folder}/memory.stat")).and_then(|text| field(&text, cache)).unwrap_or(0);
+        Some(limit.saturating_sub(used.saturating_sub(cache)))
+    };
+    let newer = path_of("").into_iter().chain([""]);
+    let newer = newer.map(|path| format!("/sys/fs/cgroup{}", path.trim_end_matches('/')));
+    let older = path_of("memory").into_iter().chain([""]);
+    let older = older.map(|path| format!("/sys/fs/cgroup/memory{}", path.trim_end_matches('/')));
+    newer
+        .filter_map(|folder| left(&folder, "memory.max", "memory.current", "inactive_file"))
+        .chain(older.filter_map(|folder| {
+            left(&folder, "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+        }))
+        .min()
+}
+
+/// The number that follows a name at the start of a line.
+fn field(text: &str, name: &str) -> Option<u64> {
+    let mut lines = text.lines().map(str::split_whitespace);
+    lines.find_map(|mut words| (words.next() == Some(name)).then(|| words.next()?.parse().ok())?)
+}
+
 /// Where Node writes its report when the heap is full: memory without a name, inherited by the worker. (The signal that
 /// then ends it proves nothing: `process.abort()` ends with the same.)
 #[derive(Debug)]
@@ -103,6 +148,33 @@ mod tests {
             let is_in_head = bytes[..bytes.len().min(HEAD_BYTES)].windows(HEAP_FULL.len()).any(|some| some == HEAP_FULL);
             proptest::prop_assert_eq!(report(&bytes), is_in_head);
         }
+    }
+
+    #[test]
+    fn something_is_available_here() {
+        assert!(available().is_some_and(|bytes| bytes > 1 << 20));
+    }
+
+    #[test]
+    fn what_a_control_group_has_left() {
+        let files = |files: &'static [(&str, &str)]| {
+            move |path: &str| files.iter().find(|(name, _)| *name == path).map(|(_, text)| (*text).to_owned())
+        };
+        let newer = files(&[
+            ("/sys/fs/cgroup/a/b/memory.max", "1000\n"),
+            ("/sys/fs/cgroup/a/b/memory.current", "700\n"),
+            ("/sys/fs/cgroup/a/b/memory.stat", "anon 5\ninactive_file 200\n"),
+        ]);
+        assert_eq!(left_in_group("0::/a/b\n", &newer), Some(500));
+        let unlimited = files(&[("/sys/fs/cgroup/memory.max", "max\n"), ("/sys/fs/cgroup/memory.current", "700\n")]);
+        assert_eq!(left_in_group("0::/\n", &unlimited), None);
+        let older = files(&[
+            ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "1000"),
+            ("/sys/fs/cgroup/memory/memory.usage_in_bytes", "1200"),
+        ]);
+        assert_eq!(left_in_group("9:cpu:/x\n4:memory,hugetlb:/docker/1\n", &older), Some(0));
+        assert_eq!(left_in_group("nonsense", &files(&[])), None);
+        assert_eq!(field("MemAvailable:", "MemAvailable:"), None);
     }
 
     #[test]

@@ -49,6 +49,8 @@ pub struct Core {
     /// How workers ended, while the engine deals with it, and the last failed start for calls that fail of it.
     exits: HashMap<WorkerId, Arc<Exit>>,
     alive: BTreeSet<WorkerId>,
+    /// Workers that took too long to start.
+    late: BTreeSet<WorkerId>,
     next_index: HashMap<CallId, u64>,
     epoch: Instant,
     /// The deadline that the supervisor knows of.
@@ -91,6 +93,7 @@ impl Pool {
                 place: place(Weak::clone(pool)),
                 exits: HashMap::new(),
                 alive: BTreeSet::new(),
+                late: BTreeSet::new(),
                 next_index: HashMap::new(),
                 epoch: Instant::now(),
                 armed: None,
@@ -204,6 +207,13 @@ impl Core {
         if force {
             self.kill_all_at = Some(self.now() + self.grace);
         }
+    }
+
+    /// The machine is short of memory, or no longer.
+    pub fn memory(&mut self, low: bool) {
+        let now = self.now();
+        self.engine.handle_memory(low, now);
+        self.pump();
     }
 
     /// The pool has so many workers at most from now on.
@@ -342,6 +352,7 @@ impl Core {
                 batch: &mut self.batch,
                 exits: &mut self.exits,
                 alive: &mut self.alive,
+                late: &mut self.late,
                 now,
             };
             let began = Instant::now();
@@ -415,7 +426,14 @@ impl Core {
             Action::AbortItem { worker, cell, item } => self.place.abort_item(worker, cell, item),
             Action::Forget { worker, call } => self.place.forget(worker, call),
             Action::Kill { worker } => self.place.kill(worker),
-            Action::Retire { worker } => self.place.retire(worker),
+            Action::Retire { worker, why } => {
+                self.place.retire(worker);
+                self.batch.recycled(worker, why);
+            }
+            Action::GiveUp { worker } => {
+                self.late.insert(worker);
+                self.place.kill(worker);
+            }
             Action::Lost { worker, chunk, item, attempt } => {
                 let row = self.exits.get(&worker).map(|exit| exit_row(exit, attempt)).unwrap_or_default();
                 self.note((chunk, item), worker, Status::Lost, &row);
@@ -494,6 +512,7 @@ struct Heard<'a> {
     batch: &'a mut Batch,
     exits: &'a mut HashMap<WorkerId, Arc<Exit>>,
     alive: &'a mut BTreeSet<WorkerId>,
+    late: &'a mut BTreeSet<WorkerId>,
     now: Micros,
 }
 
@@ -576,8 +595,11 @@ impl Events for Heard<'_> {
         self.batch.exited(failure_head(exit.worker, &row), &row);
     }
 
-    fn exit(&mut self, exit: Exit, claimed: &dyn Fn(u8, u32) -> u32) {
+    fn exit(&mut self, mut exit: Exit, claimed: &dyn Fn(u8, u32) -> u32) {
         let worker = exit.worker;
+        if self.late.remove(&worker) && exit.starting {
+            exit.violation = Some("it took longer to start than its pool's startTimeout".to_owned());
+        }
         self.alive.remove(&worker);
         if exit.pid.is_some() {
             self.process_ended(&exit);
@@ -624,9 +646,12 @@ mod tests {
     #[test]
     fn a_place_that_never_rests_keeps_nobody_waiting_and_is_looked_at_again() {
         let watch = Arc::new(Watch::new().unwrap());
-        let pool =
-            Pool::new(PoolConfig { size: 1, lanes: 1, grace: 0, seed: 0 }, Arc::clone(&watch), |_| Box::new(Restless))
-                .unwrap();
+        let pool = Pool::new(
+            PoolConfig { size: 1, lanes: 1, grace: 0, seed: 0, ..PoolConfig::default() },
+            Arc::clone(&watch),
+            |_| Box::new(Restless),
+        )
+        .unwrap();
         for _ in 0..3 {
             pool.with(Core::pump);
             let mut bells = libc::pollfd { fd: watch.as_raw_fd(), events: libc::POLLIN, revents: 0 };

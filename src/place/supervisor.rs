@@ -5,7 +5,7 @@
 use super::{
     Exit, Pool,
     command::Speaker,
-    memory::Report,
+    memory::{self, Report},
     output::{Listener, Outputs},
     pool::Core,
     spawn::{Inherited, Launch, Process, kill_group, terminate_group},
@@ -108,6 +108,7 @@ enum Job {
     Kill(LaunchId),
     Terminate(LaunchId),
     Watch(Weak<Pool>),
+    WatchMemory(Weak<Pool>, u64),
 }
 
 /// Starts a process; its end goes to `exits` and wakes the pool.
@@ -138,6 +139,11 @@ pub fn watch(pool: &Arc<Pool>) -> io::Result<()> {
     drop(jobs);
     send(Job::Watch(Arc::downgrade(pool)));
     Ok(())
+}
+
+/// Tells the pool's engine when the machine has less than `least` bytes of memory left, and when it has more again.
+pub fn watch_memory(pool: &Arc<Pool>, least: u64) {
+    send(Job::WatchMemory(Arc::downgrade(pool), least));
 }
 
 #[must_use]
@@ -173,6 +179,9 @@ fn run(runtime: &tokio::runtime::Runtime, mut jobs: mpsc::UnboundedReceiver<Job>
                 }
                 Job::Watch(pool) => {
                     tokio::task::spawn_local(keep_time(pool));
+                }
+                Job::WatchMemory(pool, least) => {
+                    tokio::task::spawn_local(keep_memory(pool, least));
                 }
             }
         }
@@ -237,6 +246,22 @@ async fn keep_time(pool: Weak<Pool>) {
                 let Some(pool) = pool.upgrade() else { return };
                 serve(&pool, Core::time_passed);
             }
+        }
+    }
+}
+
+async fn keep_memory(pool: Weak<Pool>, least: u64) {
+    let mut look = tokio::time::interval(memory::INTERVAL);
+    look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut before = false;
+    loop {
+        look.tick().await;
+        let Some(pool) = pool.upgrade() else { return };
+        // What cannot be told is not short.
+        let low = memory::available().is_some_and(|bytes| bytes < least);
+        if low != before {
+            before = low;
+            serve(&pool, |core| core.memory(low));
         }
     }
 }
