@@ -200,11 +200,11 @@ impl Engine {
     pub(super) fn next_change(&self) -> Option<Micros> {
         let staying = || self.workers.values().filter(|worker| worker.stays());
         let starts = self.config.start_timeout.and_then(|limit| {
-            self.workers.values().filter_map(|worker| worker.starts_since()).map(|at| at.saturating_add(limit)).min()
+            self.workers.values().filter_map(Worker::starts_since).map(|at| at.saturating_add(limit)).min()
         });
         let ages = self.config.max_age.and_then(|age| {
             let young = staying().filter(|worker| !worker.is_old());
-            young.filter_map(|worker| worker.ready_at()).map(|at| at.saturating_add(age)).min()
+            young.filter_map(Worker::ready_at).map(|at| at.saturating_add(age)).min()
         });
         let idle = self.config.idle.filter(|_| self.ready_staff() > self.config.min.max(self.warm));
         let idle =

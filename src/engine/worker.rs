@@ -161,6 +161,7 @@ enum Prospect {
 }
 
 #[derive(Debug)]
+#[allow(clippy::struct_excessive_bools)] // each is a fact of its own
 pub(super) struct Worker {
     /// How many items it runs at the same time.
     lanes: u32,
