@@ -477,7 +477,8 @@ describe('options', () => {
   })
 
   same('spawnfile, spawnargs, stdio', async (fork) => {
-    const { spawnfile, spawnargs, stdout, stderr, stdio } = fork(CHILD, ['a'], QUIET)
+    // Flags of the test runner, which this process may have, are none for a child of ours.
+    const { spawnfile, spawnargs, stdout, stderr, stdio } = fork(CHILD, ['a'], { ...QUIET, execArgv: [] })
     return { spawnfile, spawnargs, stdout, stderr, entries: stdio.length }
   })
 
