@@ -37,7 +37,12 @@ export default async function test(names) {
 const STEPS = {
   rustfmt: () => cargo('fmt', '--all', '--check'),
   clippy: () => cargo('clippy', '--workspace', '--all-targets', '--', '-D', 'warnings'),
-  rust: () => ({ ...cargo('test', '--workspace'), count: cargoCount }),
+  rust: () => ({ ...cargo('test', '--workspace'), env: { MILLRACE_SIM_SEEDS: '2000' }, count: cargoCount }),
+  simulation: () => ({
+    ...cargo('test', '-p', 'millrace', '--release', '--lib', 'engine::sim'),
+    env: { MILLRACE_SIM_SEEDS: '100000' },
+    count: cargoCount,
+  }),
   loom: () => ({
     // Its own target folder: another RUSTFLAGS would throw away every build of the steps above.
     ...cargo('test', '-p', 'millrace-channel', '--release', '--lib', '--target-dir', 'target/loom'),

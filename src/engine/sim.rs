@@ -28,10 +28,17 @@ fn schedules_keep_the_invariants() {
     if let Some(seed) = variable("MILLRACE_SIM_SEED") {
         return replay(seed, true);
     }
-    let mut seen = Seen::default();
-    for seed in 0..variable("MILLRACE_SIM_SEEDS").unwrap_or(SEEDS) {
-        seen.add(&replay_quietly(seed));
-    }
+    let seeds = variable("MILLRACE_SIM_SEEDS").unwrap_or(SEEDS);
+    let shares = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
+    let seen = std::thread::scope(|scope| {
+        let share = |first| move || (first..seeds).step_by(shares as usize).map(replay_quietly).collect::<Vec<Seen>>();
+        let running: Vec<_> = (0..shares).map(|first| scope.spawn(share(first))).collect();
+        let mut seen = Seen::default();
+        for share in running {
+            share.join().unwrap_or_else(|panic| resume_unwind(panic)).iter().for_each(|other| seen.add(other));
+        }
+        seen
+    });
     // A simulation in which nothing happens proves nothing.
     println!("{seen:?}");
     assert!(seen.is_rich(), "too little happened: {seen:?}");
