@@ -224,4 +224,13 @@ export const ROWS = [
     peer: 'fork',
     atLeast: 1,
   },
+  {
+    name: 'commands',
+    work: '`commandPool("cat")` over 200 k small records, JSON lines',
+    against: '`spawn` and `readline`, a window and back-pressure by hand',
+    measures: 'items/s',
+    ours: 'millrace',
+    peer: 'readline',
+    atLeast: 1,
+  },
 ]
