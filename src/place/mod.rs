@@ -6,6 +6,7 @@
 
 pub mod batch;
 pub mod command;
+mod heard;
 pub mod limits;
 #[cfg(test)]
 mod lying_worker;
