@@ -7,10 +7,10 @@
 //!  lib/pool-call.js ─submit─▶ binding::pool ─▶ place::Pool ─▶ engine::Engine
 //!        ▲                        │ collect        │ perform        │ poll_action
 //!        │                        ▼                ▼                ▼
-//!   one buffer ◀── place::batch ◀─ place::store ◀─ place::{process, native}
+//!   one buffer ◀── place::batch ◀─ place::store ◀─ place::{process, command, native}
 //!                                                  │ shared memory (crates/channel)
 //!                                                  ▼
-//!                                   lib/worker-main.cjs, with binding::worker, in a process of its own
+//!                                   lib/worker-main.js, with binding::worker, in a process of its own
 //! ```
 //!
 //! | module | what it holds |
