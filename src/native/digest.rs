@@ -1,6 +1,8 @@
 //! Checksums of bytes: cryptographic (SHA-2, SHA-1, MD5, BLAKE3) and fast ones (XXH3, CRC-32). The last two are written as
 //! numbers usually are, most significant byte first.
 
+#[cfg(target_arch = "x86_64")]
+use super::sha256_pair;
 use super::{Failure, Step, Value};
 use data_encoding::{BASE64, HEXLOWER};
 use serde::Deserialize;
@@ -103,6 +105,21 @@ impl Step for DigestOf {
         let mut hasher = Hasher::new(self.algorithm);
         hasher.update(&value.into_bytes()?);
         Ok(hasher.finish(self.encoding))
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn likes_pairs(&self) -> bool {
+        matches!(self.algorithm, Algorithm::Sha256) && sha256_pair::is_available()
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn run_pair<'a>(&self, values: [Value<'a>; 2]) -> [Result<Value<'a>, Failure>; 2] {
+        match values.map(Value::into_bytes) {
+            [Ok(first), Ok(second)] if self.likes_pairs() => {
+                sha256_pair::digests([&first, &second]).map(|digest| Ok(self.encoding.encode(&digest)))
+            }
+            values => values.map(|bytes| self.run(Value::Bytes(bytes?))),
+        }
     }
 }
 

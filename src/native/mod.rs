@@ -6,6 +6,8 @@ mod codec;
 mod digest;
 mod digest_file;
 mod failure;
+#[cfg(target_arch = "x86_64")]
+mod sha256_pair;
 mod spec;
 #[cfg(feature = "text")]
 mod text;
@@ -20,6 +22,16 @@ use std::panic::AssertUnwindSafe;
 pub trait Step: Send + Sync + 'static {
     /// What becomes of the value, or why nothing does.
     fn run<'a>(&self, value: Value<'a>) -> Result<Value<'a>, Failure>;
+
+    /// Whether two values are done faster together on one thread than one after the other.
+    fn likes_pairs(&self) -> bool {
+        false
+    }
+
+    /// What becomes of two values, each for itself.
+    fn run_pair<'a>(&self, values: [Value<'a>; 2]) -> [Result<Value<'a>, Failure>; 2] {
+        values.map(|value| self.run(value))
+    }
 }
 
 /// What runs for each item of a call.
@@ -39,10 +51,26 @@ impl Operation {
     /// leave half done.
     pub fn run(&self, item: Value<'_>) -> Result<Output, Failure> {
         let all = || self.steps.iter().try_fold(item, |value, step| step.run(value)).map(Value::into_owned);
-        std::panic::catch_unwind(AssertUnwindSafe(all)).unwrap_or_else(|panic| {
-            Err(Failure::Internal(format!("a panic in native code: {}", panic_text(panic.as_ref()))))
-        })
+        std::panic::catch_unwind(AssertUnwindSafe(all)).unwrap_or_else(|panic| Err(panicked(panic.as_ref())))
     }
+
+    /// Whether items are given better two at a time. A pipe takes each alone: its steps differ in what they like.
+    #[must_use]
+    pub fn likes_pairs(&self) -> bool {
+        matches!(self.steps.as_slice(), [step] if step.likes_pairs())
+    }
+
+    /// Takes two items at once. Only for what [likes pairs](Self::likes_pairs).
+    pub fn run_pair(&self, items: [Value<'_>; 2]) -> [Result<Output, Failure>; 2] {
+        let [step] = self.steps.as_slice() else { return items.map(|item| self.run(item)) };
+        let both = || step.run_pair(items).map(|value| value.map(Value::into_owned));
+        std::panic::catch_unwind(AssertUnwindSafe(both))
+            .unwrap_or_else(|panic| [(); 2].map(|()| Err(panicked(panic.as_ref()))))
+    }
+}
+
+fn panicked(panic: &(dyn std::any::Any + Send)) -> Failure {
+    Failure::Internal(format!("a panic in native code: {}", panic_text(panic)))
 }
 
 /// What a panic said.

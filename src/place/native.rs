@@ -5,7 +5,7 @@
 use super::{Events, ItemSize, Large, Outcome, Part, Place, Pool, row};
 use crate::{
     engine::{CELLS, CallId, Status, WorkerId},
-    native::{Failure, Operation, Output},
+    native::{Failure, Operation, Output, Value},
 };
 use millrace_channel::claim;
 use std::{
@@ -205,8 +205,12 @@ fn run_chunk(chunk: &Chunk, shared: &Shared) {
         Some(*end)
     }));
     while let Some(item) = claim::claim(&chunk.claims) {
-        let row = &chunk.rows[ends[item as usize]..ends[item as usize + 1]];
-        answers.push(outcome(chunk, item, row));
+        let row = |item: u32| &chunk.rows[ends[item as usize]..ends[item as usize + 1]];
+        // Both run on this thread, and end together.
+        match chunk.operation.likes_pairs().then(|| claim::claim(&chunk.claims)).flatten() {
+            Some(second) => answers.extend(pair(chunk, [(item, row(item)), (second, row(second))])),
+            None => answers.push(outcome(chunk, item, row(item))),
+        }
         let now = Instant::now();
         if now - answered > ANSWER_EVERY {
             answered = now;
@@ -233,17 +237,44 @@ fn answer(shared: &Shared, answers: &mut Vec<Answer>) {
 
 /// Runs one item.
 fn outcome(chunk: &Chunk, item: u32, row: &[u8]) -> Answer {
+    if row.first() == Some(&REJECTED_BEFORE) {
+        return rejected_before(chunk, item);
+    }
+    settled(chunk, item, read(chunk, item, row).and_then(|item| chunk.operation.run(item)))
+}
+
+/// Runs two items at once.
+fn pair(chunk: &Chunk, items: [(u32, &[u8]); 2]) -> [Answer; 2] {
+    if items.iter().any(|(_, row)| row.first() == Some(&REJECTED_BEFORE)) {
+        return items.map(|(item, row)| outcome(chunk, item, row));
+    }
+    match items.map(|(item, row)| read(chunk, item, row)) {
+        [Ok(first), Ok(second)] => {
+            let [first, second] = chunk.operation.run_pair([first, second]);
+            [settled(chunk, items[0].0, first), settled(chunk, items[1].0, second)]
+        }
+        _ => items.map(|(item, row)| outcome(chunk, item, row)),
+    }
+}
+
+fn read<'a>(chunk: &'a Chunk, item: u32, row: &'a [u8]) -> Result<Value<'a>, Failure> {
+    let first = chunk.large.partition_point(|(of, _)| *of < item);
+    row::item(row, row::beside(&chunk.large[first..]))
+}
+
+fn rejected_before(chunk: &Chunk, item: u32) -> Answer {
+    let (row, text) = (Vec::new(), Vec::new());
+    Answer::Outcome { worker: chunk.worker, cell: chunk.cell, item, status: Status::Rejected, row, text }
+}
+
+/// What an operation has made of an item.
+fn settled(chunk: &Chunk, item: u32, value: Result<Output, Failure>) -> Answer {
     let Chunk { worker, cell, .. } = *chunk;
     let encoded = |status: Status, value: &Output| {
         let (mut row, mut text) = (Vec::new(), Vec::new());
         row::encode(value, &mut row, &mut text);
         Answer::Outcome { worker, cell, item, status, row, text }
     };
-    if row.first() == Some(&REJECTED_BEFORE) {
-        return Answer::Outcome { worker, cell, item, status: Status::Rejected, row: Vec::new(), text: Vec::new() };
-    }
-    let first = chunk.large.partition_point(|(of, _)| *of < item);
-    let value = row::item(row, row::beside(&chunk.large[first..])).and_then(|item| chunk.operation.run(item));
     let value = value.and_then(|value| match row::large_size(&value) {
         None if row::size(&value) > row::MAX_ROW_BYTES => Err(Failure::TooLarge { limit: row::MAX_ROW_BYTES as u64 }),
         bytes => Ok((value, bytes)),
