@@ -50,12 +50,13 @@ function chosen(args) {
 }
 
 function measureRow(row, rounds) {
-  const samples = { ours: [], peer: [] }
+  const sides = row.limit === undefined ? ['ours', 'peer'] : ['ours', 'peer', 'limit']
+  const samples = Object.fromEntries(sides.map((side) => [side, []]))
   let settings
   try {
     settings = row.calibrated ? measure(row.name, 'calibrate') : {}
     for (let round = 1; round <= rounds; round++) {
-      for (const side of ['ours', 'peer']) {
+      for (const side of sides) {
         if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${row.name}, round ${round}, ${row[side]}\r`)
         samples[side].push(measureSide(row, row[side], settings))
       }
@@ -70,7 +71,8 @@ function measureRow(row, rounds) {
   const verdict = judge(row, ours, peer, delay)
   // Memory is not a matter of time, so a profile would not say why.
   const profile = verdict.ok || row.growth ? undefined : profileOf(row, settings)
-  return { ...row, samples, ...verdict, profile }
+  const most = samples.limit && median(samples.limit.map(({ value }) => value))
+  return { ...row, samples, ...verdict, most, profile }
 }
 
 function profileOf(row, settings) {

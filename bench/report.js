@@ -26,8 +26,9 @@ export function asMarkdown({ date, machine, versions, rounds, rows, costs }) {
 
 Written by \`npm run bench\` on ${date.slice(0, 10)}: ${where}; ${what.join(', ')}.
 Medians of ${rounds} rounds, the sides taking turns, each measurement in a process of its own (in brackets the lowest
-and the highest). Where a p99 is given, it is the delay of a timer on the event loop meanwhile. Pools are warm, except in
-the last row. The code is in [bench/cases](../bench/cases).
+and the highest). Where a p99 is given, it is the delay of a timer on the event loop meanwhile; a limit is what one thread does
+alone without a pool (with createHash, or the same library), times the processors. Pools are warm, except in the row
+of the cold pool. The code is in [bench/cases](../bench/cases).
 
 ${table([head, ...lines])}
 ${rows
@@ -83,9 +84,10 @@ function spread(samples) {
   return values.length > 1 ? ` (${round(Math.min(...values))}–${round(Math.max(...values))})` : ''
 }
 
-function outcome({ ratio, more, measures, delay }) {
+function outcome({ ratio, more, measures, delay, most }) {
   if (more !== undefined) return `${more < 0 ? '−' : '+ '}${round(Math.abs(more))} ${measures}`
-  return `${ratio.toFixed(2)}×${delay === undefined ? '' : `, p99 ${round(delay)} ms`}`
+  const limit = most === undefined ? '' : `, limit ${round(most)} ${measures}`
+  return `${ratio.toFixed(2)}×${delay === undefined ? '' : `, p99 ${round(delay)} ms`}${limit}`
 }
 
 function goal({ atLeast, atMost, atMostMore, delayAtMost, measures }) {

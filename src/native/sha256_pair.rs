@@ -84,8 +84,8 @@ fn compress(states: &mut [[u32; 8]; 2], first: &[[u8; 64]], second: &[[u8; 64]])
         }
     }
     for n in 0..2 {
-        let [[f, e, b, a], [h, g, d, c]] = [words_of(abef[n]), words_of(cdgh[n])];
-        states[n] = [a, b, c, d, e, f, g, h];
+        let (low, high) = (words_of(abef[n]), words_of(cdgh[n]));
+        states[n] = [low[3], low[2], high[3], high[2], low[1], low[0], high[1], high[0]];
     }
 }
 
