@@ -56,14 +56,48 @@ conformance(ndjson)
 const STAGES = ['identity', 'doubleShuffled', 'span', 'isEvenShuffled', 'timesShuffled', 'spans']
 stageConformance({ ...ndjson, mappers: new Set(STAGES) })
 
-const lines = {
-  name: 'commands, lines',
+/** Texts, each in a format that carries them; sed is 'double'. */
+const texts = {
   capacity: SIZE,
   mappers: new Set(['double']),
-  mapper: () =>
-    poolOf('lines', () => commandPool('sed', ['-u', 's/item/result/'], { size: SIZE, format: 'lines' })),
   item: (i) => `item ${i}`,
   result: (i) => `result ${i}`,
   badItem: 42,
 }
-conformance(lines)
+/** A pool of sed for both suites. @type {(key: string, args: readonly string[], options: object) => (size: number) => () => object} */
+const sed = (key, args, options) => (size) => () =>
+  poolOf(`${key} ${size}`, () => commandPool('sed', args, { size, ...options }))
+
+for (const [format, flags] of [
+  ['lines', '-u'],
+  ['nul', '-uz'],
+]) {
+  const place = sed(format, [flags, 's/item/result/'], { format })
+  // What separates lines is a part of a text where something else ends it.
+  const end = format === 'nul' ? '\n' : ''
+  const suite = { ...texts, item: (i) => `item ${i}${end}`, result: (i) => `result ${i}${end}` }
+  conformance({ ...suite, name: `commands, ${format}`, mapper: place(SIZE) })
+  stageConformance({ ...suite, name: `commands, ${format}`, mapper: place(SIZE), single: place(1) })
+}
+
+// Bytes come out as they went in.
+conformance({
+  name: 'commands, length-prefixed',
+  capacity: SIZE,
+  mappers: new Set(['double']),
+  mapper: () => poolOf('cat', () => commandPool('cat', [], { size: SIZE, format: 'length-prefixed' })),
+  item: (i) => Buffer.from(`item ${i}\n\0`),
+  result: (i) => Buffer.from(`item ${i}\n\0`),
+  badItem: 'text',
+})
+
+conformance({
+  ...texts,
+  name: 'commands, one per item',
+  // Anything that JSON can hold is an argument.
+  badItem: () => {},
+  // Each is a process.
+  many: 100,
+  mapper: () => poolOf('item', () => commandPool('echo', ['-n', 're{}'], { size: SIZE, perItem: true })),
+  item: (i) => `sult ${i}`,
+})
