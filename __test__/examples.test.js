@@ -21,6 +21,7 @@ const EXAMPLES = {
   'cpu-map.js':
     /^1229 primes below 10000\n9592 primes below 100000\n17984 primes below 200000\n5133 primes below 50000\n2262 primes below 20000\n$/,
   'fetch-many.js': /^45 of 50 users, from user 1 to user 49\n$/,
+  'hash-folder.js': /^\d{2,} files, \d{2,} of them different: [1-9]\d % of \d{6,} bytes\n$/,
   'jq.js': /^ada 15\ngrace 0\nCannot .*\n$/,
   'p-map.js': /^45 users, the last is user 49\nUSER 0\nUSER 1\nUSER 2\n$/,
   'fork.js': /^exits 0,0, sum 63\n3 6 9 12 15 18\n$/,
