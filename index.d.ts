@@ -1469,7 +1469,7 @@ export const native: {
    */
   unbrotli(options?: OutputLimit): NativeOperation<Bytes, Buffer>
   /** Compress each item as an LZ4 frame (that of the `lz4` program), with a checksum. It has one level. */
-  lz4(options?: Record<never, never>): NativeOperation<Bytes, Buffer>
+  lz4(options?: Record<string, never>): NativeOperation<Bytes, Buffer>
   /**
    * Decompress each item, which is one LZ4 frame or several.
    * @throws as {@link native.gunzip} does.
@@ -1487,16 +1487,16 @@ export const native: {
    */
   unbase64(options?: { alphabet?: 'standard' | 'url' | undefined }): NativeOperation<Bytes, Buffer>
   /** Write the bytes of each item in lower-case hexadecimal. */
-  hex(options?: Record<never, never>): NativeOperation<Bytes, string>
+  hex(options?: Record<string, never>): NativeOperation<Bytes, string>
   /**
    * Read each item as hexadecimal, of either case.
    * @throws {CorruptDataError} ERR_CORRUPT_DATA (of the item): a character does not belong there, or half a byte is left.
    */
-  unhex(options?: Record<never, never>): NativeOperation<Bytes, Buffer>
+  unhex(options?: Record<string, never>): NativeOperation<Bytes, Buffer>
   /**
    * What `text.match(pattern)` gives, without its `index`, `input` and `groups`: with the flag `g` all matches, otherwise
-   * the first one, followed by its groups; null if there is none. It takes time linear in the text, whatever the pattern.
-   * docs/native.md says what of regular expressions differs.
+   * the first one, followed by its groups; null if there is none. One search takes time linear in the text, whatever the
+   * pattern; docs/native.md says what that means for all matches of a text, and what of regular expressions differs.
    * @param pattern a RegExp, or the source of one.
    * @throws {SyntaxError} ERR_INVALID_PATTERN: it looks around, refers back, or is otherwise not supported; `position`
    *   says where in its source. Thrown when the operation is made. So do all that take a pattern.
@@ -1549,7 +1549,7 @@ export const native: {
   ): NativeOperation<Bytes, string>
   /**
    * Join operations to one: each takes what the one before gives. One crossing in and one out; nothing between them
-   * reaches JavaScript.
+   * reaches JavaScript. To join a list of any length, `list.reduce((all, one) => native.pipe(all, one))`.
    * @throws {TypeError} ERR_INVALID_ARG_TYPE: something is no native operation, or does not take what the one before gives.
    * @example
    * ```js
@@ -1575,7 +1575,21 @@ export const native: {
     third: NativeOperation<C2, D>,
     fourth: NativeOperation<D2, E>,
   ): NativeOperation<A, E>
-  pipe(...operations: NativeOperation<any, any>[]): NativeOperation<any, any>
+  pipe<A, B extends B2, B2, C extends C2, C2, D extends D2, D2, E extends E2, E2, F>(
+    first: NativeOperation<A, B>,
+    second: NativeOperation<B2, C>,
+    third: NativeOperation<C2, D>,
+    fourth: NativeOperation<D2, E>,
+    fifth: NativeOperation<E2, F>,
+  ): NativeOperation<A, F>
+  pipe<A, B extends B2, B2, C extends C2, C2, D extends D2, D2, E extends E2, E2, F>(
+    first: NativeOperation<A, B>,
+    second: NativeOperation<B2, C>,
+    third: NativeOperation<C2, D>,
+    fourth: NativeOperation<D2, E>,
+    fifth: NativeOperation<E2, F>,
+    ...more: [NativeOperation<any, any>, ...NativeOperation<any, any>[]]
+  ): NativeOperation<A, any>
 }
 
 /** What has bytes: a string (its UTF-8), a Buffer, any typed array, a DataView, an ArrayBuffer. */
