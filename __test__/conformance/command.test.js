@@ -35,6 +35,7 @@ const ndjson = {
   capacity: SIZE,
   // No JSON, so it fails before it leaves, with a TypeError.
   badItem: () => {},
+  badRuns: false,
   mappers: new Set([
     'double',
     'doubleAtOnce',
@@ -63,6 +64,7 @@ const texts = {
   item: (i) => `item ${i}`,
   result: (i) => `result ${i}`,
   badItem: 42,
+  badRuns: false,
 }
 /** A pool of sed for both suites. @type {(key: string, args: readonly string[], options: object) => (size: number) => () => object} */
 const sed = (key, args, options) => (size) => () =>
