@@ -86,6 +86,28 @@ test('calls of several operations at once share the threads', async () => {
     )
 })
 
+test('what takes too long, or is not wanted any more, ends at once; its thread is waited for', async () => {
+  // All matches of it are as many searches to the end of the text.
+  const operation = native.countMatches(/.*[^A-Z]|[A-Z]/)
+  const long = 'A'.repeat(30_000)
+  const [first, second] = await parallelMap([long, 'AB'], operation, {
+    timeout: 250,
+    settled: true,
+  }).toArray()
+  assert.deepEqual([first.reason?.code, second.value], ['ERR_TASK_TIMEOUT', 2])
+
+  const reason = new Error('enough')
+  const controller = new AbortController()
+  const results = parallelMap([long, long], operation, { signal: controller.signal })
+  const told = []
+  const rejected = results.toArray().catch((error) => told.push(error))
+  await new Promise((resolve) => setTimeout(resolve, 20))
+  controller.abort(reason)
+  await Promise.all([rejected, results.finished.then(() => told.push('finished'))])
+  assert.deepEqual(told, [reason, 'finished'])
+  assert.equal(await operation.run('AB'), 2, 'its threads are free again')
+})
+
 test('calls that are left in the middle leave nothing of their large items behind', async () => {
   const item = Buffer.alloc(1 << 20, 'a')
   function* endless() {
