@@ -642,7 +642,19 @@ function waysOut({ promise, map, item, items, result, badItem, badError, many, c
 }
 
 /** Retries and time-outs. */
-function tries({ promise, map, item, items, result, resultsOf, badItem, badError, many, concurrency, place }) {
+function tries({
+  promise,
+  map,
+  item,
+  items,
+  result,
+  resultsOf,
+  badItem,
+  badError,
+  many,
+  concurrency,
+  place,
+}) {
   describe('tries', () => {
     const soon = { initial: 2, jitter: 0.5 }
 
