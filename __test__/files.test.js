@@ -2,7 +2,8 @@
 
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { chmodSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { describe, test } from 'node:test'
 import { pathToFileURL } from 'node:url'
@@ -15,7 +16,17 @@ const wrongRange = { name: 'RangeError', code: 'ERR_OUT_OF_RANGE' }
 
 /** A folder with these files, empty, and the folders above them. */
 function treeOf(t, ...names) {
-  const folder = folderWith(t)
+  return grown(folderWith(t), names)
+}
+
+/** The same below another folder than that of the suite. */
+function treeIn(t, parent, ...names) {
+  const folder = mkdtempSync(join(parent, 'millrace-test-'))
+  t.after(() => rmSync(folder, { recursive: true, force: true }))
+  return grown(folder, names)
+}
+
+function grown(folder, names) {
   for (const name of names) {
     mkdirSync(dirname(join(folder, name)), { recursive: true })
     writeFileSync(join(folder, name), '')
@@ -242,7 +253,8 @@ describe('what cannot be read', LIMIT, () => {
   })
 
   test('a folder that must not be read is an error at its place', async (t) => {
-    const folder = treeOf(t, 'a', 'm/x', 'z')
+    // Root may read everything, and nobody may pass through a folder of root's: the one of the suite is such a one.
+    const folder = treeIn(t, process.getuid() === 0 ? '/tmp' : tmpdir(), 'a', 'm/x', 'z')
     chmodSync(join(folder, 'm'), 0)
     chmodSync(folder, 0o755)
     const code = `

@@ -27,7 +27,12 @@ export function endWith(t, pool) {
   t.after(async () => {
     const before = new Set(children())
     // A pool that cannot be closed is the failure of the test that says so, not of the one after it.
-    await Promise.race([pool.close({ force: true }), sleep(5000).then(() => killAll(before))])
+    const closed = new AbortController()
+    const patience = sleep(5000, undefined, closed).then(
+      () => killAll(before),
+      () => {},
+    )
+    await Promise.race([pool.close({ force: true }).finally(() => closed.abort()), patience])
   })
   return pool
 }
