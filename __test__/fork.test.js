@@ -444,6 +444,16 @@ describe('options', () => {
     return answers
   })
 
+  same('one that sends and ends at once: its end comes after who awaits the message', async (fork, t) => {
+    const folder = folderWith(t, { 'child.cjs': "process.send('last', () => process.exit(3))" })
+    // So that both are there when we look.
+    const child = fork(join(folder, 'child.cjs'))
+    const end = performance.now() + 700
+    while (performance.now() < end);
+    const [message] = await once(child, 'message')
+    return { message, end: await once(child, 'exit') }
+  })
+
   same('an ES module', async (fork, t) => {
     const folder = folderWith(t, {
       'child.mjs': `import { once } from 'node:events'

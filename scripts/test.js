@@ -195,4 +195,5 @@ function seconds(ms) {
 
 /** No colours in the logs; and no caches that tools keep among the temporary files. */
 const CALM = { NO_COLOR: '1', FORCE_COLOR: '0', CARGO_TERM_COLOR: 'never', NODE_DISABLE_COMPILE_CACHE: '1' }
-const STEP_LIMIT = 10 * 60 * 1000
+/** Longer than any step takes on a busy machine. */
+const STEP_LIMIT = 40 * 60 * 1000

@@ -106,7 +106,10 @@ class ForkedChild extends EventEmitter {
           // The process itself could not be started; anything else that is said here has an exit, too.
           if (this.pid === undefined) this.#heard.push(() => this.#onExit(null, null, message))
         },
-        exited: (exit) => this.#heard.push(() => this.#onExit(exit.exitCode, exit.signal, '')),
+        // In a turn of its own, as in Node: who awaits a message may then begin to wait for the end.
+        exited: ({ exitCode, signal }) => {
+          this.#heard.push(() => setImmediate(() => this.#onExit(exitCode, signal, '')))
+        },
         read: () => this.#tell(),
       },
     )
