@@ -91,6 +91,7 @@ conformance({
   item: (i) => Buffer.from(`item ${i}\n\0`),
   result: (i) => Buffer.from(`item ${i}\n\0`),
   badItem: 'text',
+  badRuns: false,
 })
 
 conformance({

@@ -439,7 +439,7 @@ export function conformance(place) {
 
     waysOut({ place, promise, map, item, items, result, badItem, badError, many, concurrency })
     tries({ promise, map, item, items, result, resultsOf, badItem, badError, many, concurrency, place })
-    consumption({ promise, map, items, resultsOf, result, item, place })
+    consumption({ promise, map, items, resultsOf, result, item, badItem, place })
   })
 }
 
