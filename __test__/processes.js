@@ -27,12 +27,7 @@ export function endWith(t, pool) {
   t.after(async () => {
     const before = new Set(children())
     // A pool that cannot be closed is the failure of the test that says so, not of the one after it.
-    const closed = new AbortController()
-    const patience = sleep(5000, undefined, closed).then(
-      () => killAll(before),
-      () => {},
-    )
-    await Promise.race([pool.close({ force: true }).finally(() => closed.abort()), patience])
+    await Promise.race([pool.close({ force: true }), sleep(5000).then(() => killAll(before))])
   })
   return pool
 }
