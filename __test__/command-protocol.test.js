@@ -81,6 +81,9 @@ describe('broken protocols', () => {
       process.on('warning', listen)
       t.after(() => process.off('warning', listen))
     })
+    // An idle pool keeps nobody alive.
+    const alive = setInterval(() => {}, 60_000)
+    t.after(() => clearInterval(alive))
     const pool = shell(t, 'read line; echo 1; sleep .2; echo late; cat')
     assert.equal(await pool.run(0), 1)
     assert.match((await warned).message, /"late"/)
