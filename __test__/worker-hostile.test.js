@@ -28,7 +28,8 @@ const PROGRAM = (attack) => `
     const attacked = workerPool(${JSON.stringify(TASK)}, { size: 1 })
     // What it says has to be something that can be said, true or not.
     attacked.on('message', (value, { worker, index }) => {
-      if (!Number.isSafeInteger(worker) || !Number.isSafeInteger(index) || index < 0) wrong.push(['message', worker, index])
+      const isRight = index === undefined || (Number.isSafeInteger(index) && index >= 0)
+      if (!Number.isSafeInteger(worker) || !isRight) wrong.push(['message', worker, index])
     })
     attacked.on('progress', ({ worker, index, done, total }) => {
       const isRight = Number.isSafeInteger(worker) && Number.isSafeInteger(index) && index >= 0
