@@ -1,6 +1,7 @@
 // One item as a call of its own: where a `run()` has a signal, or says how often and how long.
 
 import { openSource } from './open-source.js'
+import { parallelMapSettings } from './options.js'
 import { PoolCall } from './pool-call.js'
 
 /**
@@ -18,16 +19,8 @@ export async function runAlone(core, item, settings) {
 
 /** @type {Readonly<import('./options.js').CallSettings>} */
 const ONE_RUN = Object.freeze({
+  ...parallelMapSettings(undefined, 'pool'),
   concurrency: 1,
-  preserveOrder: true,
-  backpressure: undefined,
   maxBytes: Number.MAX_SAFE_INTEGER,
   chunkSize: 1,
-  signal: undefined,
-  stopOnError: true,
-  settled: false,
-  tries: undefined,
-  priority: 0,
-  key: undefined,
-  form: 0,
 })
