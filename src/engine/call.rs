@@ -401,6 +401,27 @@ impl Call {
         true
     }
 
+    /// Whether values of these items are noted together: all are wanted, and none needs a look of its own.
+    pub fn takes_values(&self, id: ChunkId, items: &Range<u32>) -> bool {
+        let chunk = self.chunks.get(&id.sequence);
+        let items = chunk.and_then(|chunk| chunk.items.get(items.start as usize..items.end as usize));
+        self.starts_items()
+            && self.keyed.is_none()
+            && self.tries.is_empty()
+            && items.is_some_and(|items| items.iter().all(|item| !item.ended))
+    }
+
+    /// Notes values of consecutive items, which it [takes](Self::takes_values).
+    pub fn finish_values(&mut self, id: ChunkId, start: u32, sizes: &[u32]) {
+        let Some(chunk) = self.chunks.get_mut(&id.sequence) else { return };
+        let mut before = 0;
+        for (item, &bytes) in chunk.items[start as usize..].iter_mut().zip(sizes) {
+            before += u64::from(item.bytes);
+            *item = Item { ended: true, bytes };
+        }
+        self.window_bytes = self.window_bytes - before + sizes.iter().map(|&bytes| u64::from(bytes)).sum::<u64>();
+    }
+
     /// Whether an outcome comes too late for the error that stops the call. What is before that error is still wanted,
     /// unless it is an error too: then it is what the raised signal made of a running item, and the first one is thrown.
     fn is_past(&self, stop: Stop, chunk: ChunkId, item: u32, status: Status) -> bool {
@@ -419,15 +440,17 @@ impl Call {
         self.stop.is_some_and(|stop| !stop.delivered)
     }
 
-    /// Delivers an item that has ended, whatever its place.
-    pub fn deliver(&mut self, id: ChunkId, item: u32, actions: &mut VecDeque<Action>) {
+    /// Delivers items that have ended, whatever their place.
+    pub fn deliver(&mut self, id: ChunkId, items: Range<u32>, actions: &mut VecDeque<Action>) {
         let Some(chunk) = self.chunks.get_mut(&id.sequence) else { return };
-        chunk.delivered += 1;
-        self.unconsumed += 1;
-        self.unconsumed_bytes += u64::from(chunk.items[item as usize].bytes);
+        let Range { start, end } = items;
+        chunk.delivered += end - start;
+        self.unconsumed += end - start;
+        let ended = &chunk.items[start as usize..end as usize];
+        self.unconsumed_bytes += ended.iter().map(|item| u64::from(item.bytes)).sum::<u64>();
         let whole = chunk.is_whole();
-        actions.push_back(Action::Deliver { chunk: id, item });
-        if let Some(stop) = self.stop.as_mut().filter(|stop| (stop.chunk, stop.item) == (id, item)) {
+        actions.push_back(Action::Deliver { chunk: id, start, end });
+        if let Some(stop) = self.stop.as_mut().filter(|stop| stop.chunk == id && (start..end).contains(&stop.item)) {
             stop.delivered = true;
         }
         if whole {
@@ -440,13 +463,21 @@ impl Call {
         while let Some(chunk) = self.chunks.get(&self.cursor) {
             let id = ChunkId { call: self.id, sequence: self.cursor };
             let item = chunk.delivered;
-            if chunk.items[item as usize].ended {
-                self.cursor = self.cursor.wrapping_add(u32::from(item as usize + 1 == chunk.items.len()));
-                self.deliver(id, item, actions);
+            let ready = chunk.items[item as usize..].iter().take_while(|item| item.ended).count();
+            if ready > 0 {
+                let mut end = item + ready as u32;
+                // Nothing comes after the error that stops the call.
+                if let Some(stop) = self.stop.filter(|stop| stop.chunk == id && (item..end).contains(&stop.item)) {
+                    end = stop.item + 1;
+                }
+                self.cursor = self.cursor.wrapping_add(u32::from(end as usize == chunk.items.len()));
+                self.deliver(id, item..end, actions);
             } else {
                 // An item that will have no outcome: the error that stops the call takes its place.
                 match self.stop {
-                    Some(stop) if !stop.delivered && !runs(id, item) => self.deliver(stop.chunk, stop.item, actions),
+                    Some(stop) if !stop.delivered && !runs(id, item) => {
+                        self.deliver(stop.chunk, stop.item..stop.item + 1, actions);
+                    }
                     _ => {}
                 }
                 return;

@@ -156,8 +156,9 @@ pub enum Action {
     Again { worker: WorkerId, chunk: ChunkId, item: u32, attempt: u32, status: Status, asks: bool },
     /// The error that is delivered for the item is that of this try.
     Tried { chunk: ChunkId, item: u32, attempt: u32 },
-    /// Hand the item's outcome to the consumer. An error where the call stops on errors is the last one.
-    Deliver { chunk: ChunkId, item: u32 },
+    /// Hand the outcomes of the items `start..end` to the consumer. An error where the call stops on errors is the last
+    /// one.
+    Deliver { chunk: ChunkId, start: u32, end: u32 },
     /// Tell the consumer that this error will stop the call; it is delivered at its place later.
     Stopping { chunk: ChunkId, item: u32 },
     /// The call failed as a whole; nothing more is delivered.

@@ -41,7 +41,10 @@ pub use keyed::{PARTITIONS, Partition};
 pub use tries::{Kept, Retry};
 
 use call::{Call, Part};
-use std::collections::{BTreeMap, VecDeque};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    ops::Range,
+};
 use worker::{Ended, Worker};
 
 /// See the module's documentation.
@@ -220,6 +223,32 @@ impl Engine {
         }
         let wanted = self.settle(chunk, item, status, bytes, None);
         Ok(if wanted { Kept::Outcome { chunk, item } } else { Kept::Nothing })
+    }
+
+    /// Consecutive items of the chunk in this cell, from `first` on, have ended in values of so many bytes. Returns their
+    /// chunk and the number of the first in it; `None`, and nothing is noted, where they have to be handed in one by one.
+    pub fn handle_values(
+        &mut self,
+        worker: WorkerId,
+        cell: u8,
+        first: u32,
+        sizes: &[u32],
+    ) -> Result<Option<(ChunkId, u32)>, Violation> {
+        let end = u32::try_from(sizes.len()).ok().and_then(|count| first.checked_add(count)).ok_or(Violation)?;
+        let state = self.workers.get_mut(&worker).ok_or(Violation)?;
+        let Some((chunk, items)) = state.open_items(cell, first..end)? else { return Ok(None) };
+        let Some(call) = self.calls.get_mut(&chunk.call).filter(|call| call.takes_values(chunk, &items)) else {
+            return Ok(None);
+        };
+        if state.finish_items(cell, first..end) {
+            // As for a single outcome.
+            self.barren = 0;
+        }
+        self.lane_freed |= self.config.lanes > 1;
+        call.finish_values(chunk, items.start, sizes);
+        let start = items.start;
+        self.deliver(chunk.call, Some((chunk, items)));
+        Ok(Some((chunk, start)))
     }
 
     /// All outcomes that are there for now were handed in: with lanes or keys, their workers may do more.
@@ -425,16 +454,16 @@ impl Engine {
             self.actions.push_back(Action::Stopping { chunk, item });
             self.stop_starting(chunk.call);
         }
-        self.deliver(chunk.call, wanted.then_some((chunk, item)));
+        self.deliver(chunk.call, wanted.then_some((chunk, item..item + 1)));
         wanted
     }
 
-    /// Delivers what can be; `ended` is an item that has just ended.
-    fn deliver(&mut self, id: CallId, ended: Option<(ChunkId, u32)>) {
+    /// Delivers what can be; `ended` are items that have just ended.
+    fn deliver(&mut self, id: CallId, ended: Option<(ChunkId, Range<u32>)>) {
         let Some(call) = self.calls.get_mut(&id) else { return };
         let (workers, actions) = (&self.workers, &mut self.actions);
         match ended {
-            Some((chunk, item)) if !call.config.ordered => call.deliver(chunk, item, actions),
+            Some((chunk, items)) if !call.config.ordered => call.deliver(chunk, items, actions),
             None if !call.stop_waits() => {}
             _ => call
                 .deliver_in_order(actions, |chunk, item| workers.values().any(|worker| worker.runs_item(chunk, item))),

@@ -123,6 +123,8 @@ struct Seen {
     cut_off: u64,
     cut_off_kills: u64,
     survived: u64,
+    /// Values that were handed in with others.
+    together: u64,
     /// Items with keys that began, and items that were taken back for others of a higher priority.
     keyed: u64,
     made_way: u64,
@@ -150,6 +152,7 @@ impl Seen {
         self.stopped += other.stopped;
         self.cancelled += other.cancelled;
         self.violations += other.violations;
+        self.together += other.together;
         self.retried += other.retried;
         self.refused += other.refused;
         self.cut_off += other.cut_off;
@@ -180,6 +183,7 @@ impl Seen {
                 self.stopped,
                 self.cancelled,
                 self.violations,
+                self.together,
                 self.retried,
                 self.refused,
                 self.cut_off,
@@ -1046,7 +1050,7 @@ impl Sim {
                 self.after(10, Event::Killed(worker));
             }
             Action::Lost { worker, chunk, item, attempt } => self.lose(worker, chunk, item, attempt),
-            Action::Deliver { chunk, item } => self.deliver(chunk, item),
+            Action::Deliver { chunk, start, end } => (start..end).for_each(|item| self.deliver(chunk, item)),
             Action::Stopping { chunk, item } => {
                 let index = self.index(chunk, item);
                 let call = self.calls.get_mut(&chunk.call).unwrap();
@@ -1372,6 +1376,9 @@ impl Sim {
         self.note(|| text);
         let answer = match record {
             Record::Ready => self.engine.handle_ready(worker, self.now),
+            Record::Outcome { cell, item, status: Status::Value, bytes } => {
+                self.hand_in_values(worker, cell, item, bytes)
+            }
             Record::Outcome { cell, item, status, bytes } => self.hand_in_outcome(worker, cell, item, status, bytes),
             Record::Done { cell, micros } => {
                 let answer = self.engine.handle_chunk_done(worker, cell, micros, self.now);
@@ -1391,6 +1398,35 @@ impl Sim {
         true
     }
 
+    /// Hands in a value, with some of those that follow it in the same part, as the owner likes.
+    fn hand_in_values(&mut self, worker: WorkerId, cell: u8, first: u32, bytes: u32) -> Result<(), super::Violation> {
+        let mut sizes = vec![bytes];
+        while self.random.chance(70) {
+            let outbox = &mut self.processes.get_mut(&worker).unwrap().outbox;
+            let next = outbox.pop_front_if(|record| {
+                matches!(record, Record::Outcome { cell: of, item, status: Status::Value, .. }
+                    if *of == cell && first.checked_add(sizes.len() as u32) == Some(*item))
+            });
+            let Some(Record::Outcome { bytes, .. }) = next else { break };
+            sizes.push(bytes);
+        }
+        let together = if sizes.len() > 1 || self.random.chance(50) {
+            self.engine.handle_values(worker, cell, first, &sizes)?
+        } else {
+            None
+        };
+        for (number, bytes) in (first..).zip(sizes) {
+            if let Some((chunk, start)) = together {
+                self.seen.together += 1;
+                let answer = Kept::Outcome { chunk, item: start + (number - first) };
+                self.note_outcome(worker, (cell, number), Status::Value, bytes, answer);
+            } else {
+                self.hand_in_outcome(worker, cell, number, Status::Value, bytes)?;
+            }
+        }
+        Ok(())
+    }
+
     fn hand_in_outcome(
         &mut self,
         worker: WorkerId,
@@ -1400,6 +1436,11 @@ impl Sim {
         bytes: u32,
     ) -> Result<(), super::Violation> {
         let answer = self.engine.handle_outcome(worker, cell, number, status, bytes, self.now)?;
+        self.note_outcome(worker, (cell, number), status, bytes, answer);
+        Ok(())
+    }
+
+    fn note_outcome(&mut self, worker: WorkerId, (cell, number): (u8, u32), status: Status, bytes: u32, answer: Kept) {
         let process = self.processes.get_mut(&worker).unwrap();
         process.done_any = true;
         process.heard.insert((cell, number));
@@ -1416,7 +1457,7 @@ impl Sim {
         );
         if item.cut_off.take_if(|(of, _)| *of == worker).is_some() || pending_cut {
             assert_eq!(answer, Kept::Nothing, "an outcome after the item was cut off");
-            return Ok(());
+            return;
         }
         assert!(!item.ended || hostile, "item {index} ended twice");
         self.seen.acquitted += u64::from(item.suspect);
@@ -1425,7 +1466,7 @@ impl Sim {
             assert_eq!(status, Status::Error, "another try, though it has not failed");
             assert!(!call.is_ending() && !call.finished, "another try of an ended call");
             self.fail_try(chunk, again, attempt, asks);
-            return Ok(());
+            return;
         }
         item.ended = true;
         let is_error = status.is_error();
@@ -1441,7 +1482,6 @@ impl Sim {
             assert!(call.is_ending() || call.may_stop, "the outcome of item {index} is refused");
         }
         call.may_stop |= is_error && call.plan.config.stop_on_error;
-        Ok(())
     }
 
     // ── The worker processes ──

@@ -181,7 +181,7 @@ fn the_first_error_is_thrown_though_one_before_it_follows() {
     assert!(told.contains(&Action::Stopping { chunk: second_chunk, item: 0 }) && !told.iter().any(is_delivery));
     // The raised signal makes an error of the item before it.
     assert_eq!(engine.handle_outcome(first, first_cell, 0, Status::Error, 1, 0), Ok(Kept::Nothing));
-    assert_eq!(actions(&mut engine), [Action::Deliver { chunk: second_chunk, item: 0 }]);
+    assert_eq!(actions(&mut engine), [Action::Deliver { chunk: second_chunk, start: 0, end: 1 }]);
 }
 
 fn is_delivery(action: &Action) -> bool {
@@ -452,6 +452,7 @@ enum Input {
     Cancel(CallId, bool),
     Ready(WorkerId),
     Outcome(WorkerId, u8, u32, u32),
+    Values(WorkerId, u8, u32, u8),
     ChunkDone(WorkerId, u8, u32),
     TakenBack(WorkerId, u8, u32),
     Exit(WorkerId, u32),
@@ -473,6 +474,7 @@ fn input() -> impl Strategy<Value = Input> {
         1 => (call(), any::<bool>()).prop_map(|(call, hard)| Input::Cancel(call, hard)),
         3 => worker().prop_map(Input::Ready),
         9 => (worker(), cell(), number(), any::<u32>()).prop_map(|(a, b, c, d)| Input::Outcome(a, b, c, d)),
+        5 => (worker(), cell(), number(), 0..5u8).prop_map(|(a, b, c, d)| Input::Values(a, b, c, d)),
         4 => (worker(), cell(), any::<u32>()).prop_map(|(a, b, c)| Input::ChunkDone(a, b, c)),
         3 => (worker(), cell(), number()).prop_map(|(a, b, c)| Input::TakenBack(a, b, c)),
         1 => (worker(), number()).prop_map(|(worker, claimed)| Input::Exit(worker, claimed)),
@@ -514,6 +516,9 @@ proptest! {
                     let status = if bytes % 5 == 0 { Status::Error } else { Status::Value };
                     let _ = engine.handle_outcome(worker, cell, item, status, bytes, now);
                 }
+                Input::Values(worker, cell, first, count) => {
+                    let _ = engine.handle_values(worker, cell, first, &vec![1; count.into()]);
+                }
                 Input::ChunkDone(worker, cell, micros) => {
                     let _ = engine.handle_chunk_done(worker, cell, micros, now);
                 }
@@ -526,8 +531,10 @@ proptest! {
                 Input::Close => engine.handle_close(),
                 Input::Heard => engine.handle_heard(now),
                 Input::Drain => while let Some(action) = engine.poll_action() {
-                    if let Action::Deliver { chunk, item } = action {
-                        prop_assert!(delivered.insert((chunk, item)), "twice: {chunk:?} {item}");
+                    if let Action::Deliver { chunk, start, end } = action {
+                        for item in start..end {
+                            prop_assert!(delivered.insert((chunk, item)), "twice: {chunk:?} {item}");
+                        }
                     }
                 },
             }

@@ -73,6 +73,11 @@ impl Tries {
         }
     }
 
+    /// No item has failed without having ended.
+    pub fn is_empty(&self) -> bool {
+        self.failed.is_empty() && self.waiting.is_empty()
+    }
+
     pub fn are_waiting(&self) -> bool {
         !self.waiting.is_empty()
     }

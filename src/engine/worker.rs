@@ -538,6 +538,26 @@ impl Worker {
         Ok(Ended { chunk, item, attempt, first: !std::mem::replace(&mut self.finished_any, true), cut_off })
     }
 
+    /// Where in their chunk consecutive items of a cell are that have ended now; `None`: one of its items was cut off, and
+    /// each needs a look of its own.
+    pub fn open_items(&self, cell: u8, items: Range<u32>) -> Result<Option<(ChunkId, Range<u32>)>, Violation> {
+        let part = self.dispatches.iter().find(|part| part.cell == cell).ok_or(Violation)?;
+        if items.end > part.items() || part.ended[items.start as usize..items.end as usize].contains(&true) {
+            return Err(Violation);
+        }
+        let cut_off = part.timing.as_ref().is_some_and(|timing| !timing.cut_off.is_empty());
+        Ok((!cut_off).then_some((part.chunk, part.start + items.start..part.start + items.end)))
+    }
+
+    /// These have ended; true where they are the first that the worker has finished.
+    pub fn finish_items(&mut self, cell: u8, items: Range<u32>) -> bool {
+        if let Some(part) = self.dispatch_mut(cell) {
+            part.finished += items.len() as u32;
+            part.ended[items.start as usize..items.end as usize].fill(true);
+        }
+        !std::mem::replace(&mut self.finished_any, true)
+    }
+
     /// The part in this cell is over. Returns `None` where its call has not known of it any more.
     pub fn end_dispatch(&mut self, cell: u8, now: Micros) -> Result<(CallId, Option<Dispatch>), Violation> {
         let at = self.dispatches.iter().position(|part| part.cell == cell).ok_or(Violation)?;

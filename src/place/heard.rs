@@ -1,7 +1,7 @@
 //! What a pool hears of its place: each event goes to the engine, and its bytes to the store or to JavaScript.
 
 use super::{
-    Events, Exit, ItemSize, Notice, Outcome,
+    Events, Exit, ItemSize, Notice, Outcome, Values,
     batch::{Batch, Head},
     output::Written,
     store::Store,
@@ -24,6 +24,8 @@ pub(super) struct Heard<'a> {
     pub(super) alive: &'a mut BTreeSet<WorkerId>,
     pub(super) late: &'a mut BTreeSet<WorkerId>,
     pub(super) now: Micros,
+    /// Room for sizes.
+    pub(super) totals: &'a mut Vec<u32>,
 }
 
 impl Events for Heard<'_> {
@@ -53,6 +55,18 @@ impl Events for Heard<'_> {
                 }
             }
             Ok(Kept::Nothing) => {}
+            Err(_) => return false,
+        }
+        true
+    }
+
+    fn values(&mut self, worker: WorkerId, values: &Values) -> bool {
+        let &Values { cell, first, ref sizes, .. } = values;
+        self.totals.clear();
+        self.totals.extend(sizes.iter().map(|size| size.total()));
+        match self.engine.handle_values(worker, cell, first, self.totals) {
+            Ok(Some((chunk, start))) => self.store.put_values(chunk, start, worker, values),
+            Ok(None) => return self.one_by_one(worker, values),
             Err(_) => return false,
         }
         true
@@ -121,6 +135,22 @@ impl Events for Heard<'_> {
         self.exits.insert(worker, Arc::new(exit));
         self.store.worker_exited(worker);
         self.engine.handle_exit(worker, claimed, self.now);
+    }
+}
+
+impl Heard<'_> {
+    fn one_by_one(&mut self, worker: WorkerId, values: &Values) -> bool {
+        let (mut rows, mut text) = (&values.rows[..], &values.text[..]);
+        (values.first..).zip(&values.sizes).all(|(item, &size)| {
+            let (row, later_rows) = rows.split_at(size.row as usize);
+            let (characters, later_text) = text.split_at(size.text as usize);
+            (rows, text) = (later_rows, later_text);
+            let outcome = Outcome { cell: values.cell, item, status: Status::Value, size };
+            self.outcome(worker, outcome, &mut |rows, text| {
+                rows.extend_from_slice(row);
+                text.extend_from_slice(characters);
+            })
+        })
     }
 }
 

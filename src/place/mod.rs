@@ -103,6 +103,8 @@ pub trait Events {
     fn ready(&mut self, worker: WorkerId, pid: Option<u32>) -> bool;
     fn outcome(&mut self, worker: WorkerId, outcome: Outcome, take: &mut dyn FnMut(&mut Vec<u8>, &mut Vec<u8>))
     -> bool;
+    /// Values of consecutive items, in one go.
+    fn values(&mut self, worker: WorkerId, values: &Values) -> bool;
     /// A value that is too large for a row: it goes to JavaScript as it is. Its size counts as that of the outcome.
     fn large_outcome(&mut self, worker: WorkerId, outcome: Outcome, value: Output) -> bool;
     fn chunk_done(&mut self, worker: WorkerId, cell: u8, micros: u32) -> bool;
@@ -143,6 +145,26 @@ pub struct Outcome {
     pub item: u32,
     pub status: Status,
     pub size: ItemSize,
+}
+
+/// Values of consecutive items of a cell.
+#[derive(Debug, Default)]
+pub struct Values {
+    pub cell: u8,
+    pub first: u32,
+    /// Bytes of row and text of each.
+    pub sizes: Vec<ItemSize>,
+    /// The bytes themselves, one behind the other.
+    pub rows: Vec<u8>,
+    pub text: Vec<u8>,
+}
+
+impl Values {
+    /// Whether this item is the one that follows them.
+    #[must_use]
+    pub fn is_next(&self, cell: u8, item: u32) -> bool {
+        !self.sizes.is_empty() && self.cell == cell && self.first.checked_add(self.sizes.len() as u32) == Some(item)
+    }
 }
 
 /// What carries chunks out. The pool calls these as the engine asks; none of them blocks.

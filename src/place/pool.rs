@@ -18,6 +18,7 @@ use millrace_channel::{doorbell::Doorbell, layout};
 use std::{
     collections::{BTreeSet, HashMap},
     io,
+    ops::Range,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::{Duration, Instant},
 };
@@ -64,6 +65,8 @@ pub struct Core {
     grace: Micros,
     /// A pump has left something to do.
     unfinished: bool,
+    /// Room for sizes.
+    totals: Vec<u32>,
     spent: Spent,
 }
 
@@ -102,6 +105,7 @@ impl Pool {
                 progress_at: None,
                 progress_waits: false,
                 grace: config.grace,
+                totals: Vec::new(),
                 spent: Spent::default(),
             }),
             bell,
@@ -354,14 +358,14 @@ impl Core {
                 alive: &mut self.alive,
                 late: &mut self.late,
                 now,
+                totals: &mut self.totals,
             };
             let began = Instant::now();
             self.place.drain(&mut heard);
             self.engine.handle_heard(now);
             self.spent.receiving += began.elapsed();
-            let mut next = self.engine.poll_action();
-            while let Some(action) = next {
-                next = self.perform(action);
+            while let Some(action) = self.engine.poll_action() {
+                self.perform(action);
             }
             for worker in self.store.forgotten() {
                 self.batch.forget(worker);
@@ -374,22 +378,16 @@ impl Core {
         self.unfinished = true;
     }
 
-    /// Delivers an outcome, and those of the same chunk that follow it; returns the first other action.
-    fn deliver(&mut self, id: ChunkId, mut item: u32) -> Option<Action> {
-        let mut chunk = self.store.chunk_mut(id);
-        loop {
-            if let Some(chunk) = &mut chunk {
-                if let Some(value) = chunk.take_large(item) {
-                    if let Some((head, ..)) = entry(chunk, item) {
-                        self.batch.large_outcome(id.call, head, value);
-                    }
-                } else if let Some((head, row, text)) = entry(chunk, item) {
-                    self.batch.outcome(id.call, head, row, text);
+    /// Delivers outcomes.
+    fn deliver(&mut self, id: ChunkId, items: Range<u32>) {
+        let Some(chunk) = self.store.chunk_mut(id) else { return };
+        for item in items {
+            if let Some(value) = chunk.take_large(item) {
+                if let Some((head, ..)) = entry(chunk, item) {
+                    self.batch.large_outcome(id.call, head, value);
                 }
-            }
-            match self.engine.poll_action() {
-                Some(Action::Deliver { chunk, item: next }) if chunk == id => item = next,
-                other => return other,
+            } else if let Some((head, row, text)) = entry(chunk, item) {
+                self.batch.outcome(id.call, head, row, text);
             }
         }
     }
@@ -401,15 +399,15 @@ impl Core {
         self.store.put((chunk, item), worker, outcome, |rows, _| rows.extend_from_slice(row));
     }
 
-    /// Does what the engine asks for; returns what it asks for next.
-    fn perform(&mut self, action: Action) -> Option<Action> {
+    /// Does what the engine asks for.
+    fn perform(&mut self, action: Action) {
         match action {
             Action::Spawn { worker } => {
                 self.alive.insert(worker);
                 self.place.spawn(worker);
             }
             Action::Dispatch { worker, sent: Sent { cell, chunk, start, end, lanes, attempt } } => {
-                let Some(items) = self.store.items(chunk) else { return self.engine.poll_action() };
+                let Some(items) = self.store.items(chunk) else { return };
                 let (sizes, rows, text) = items.part(start, end);
                 let (first_index, flags) = (items.first_index + u64::from(start), items.flags);
                 let (call, large) = (chunk.call, items.large(start, end));
@@ -454,7 +452,7 @@ impl Core {
                     self.batch.tried(id.call, chunk.index(item), attempt);
                 }
             }
-            Action::Deliver { chunk, item } => return self.deliver(chunk, item),
+            Action::Deliver { chunk, start, end } => self.deliver(chunk, start..end),
             Action::Stopping { chunk: id, item } => {
                 if let Some((head, row, text)) = self.store.chunk(id).and_then(|chunk| entry(chunk, item)) {
                     self.batch.stopping(id.call, head, row, text);
@@ -472,7 +470,6 @@ impl Core {
             }
             Action::Closed => self.batch.closed(),
         }
-        self.engine.poll_action()
     }
 }
 

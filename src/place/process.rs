@@ -1,65 +1,28 @@
 //! Worker processes: chunks go out and outcomes come back through shared memory, one channel per process.
 
+mod worker;
+
 use super::{
-    Events, Exit, ItemSize, Outcome, Part, Place, Pool,
+    Events, Exit, Part, Place, Pool,
     memory::Report,
     output::Outputs,
     spawn::{Inherited, Launch, control_pair},
-    supervisor::{self, Exits, LaunchId, Start, StartKind, Started},
+    supervisor::{self, Exits, Start, StartKind, Started},
     watch::Watch,
 };
-use crate::engine::{CallId, Status, WorkerId};
-use millrace_channel::{
-    layout::{self, Capacities},
-    link::Link,
-    parent::{ParentEnd, Record, RecordKind},
-    talk::Progress,
-};
+use crate::engine::{CallId, WorkerId};
+use millrace_channel::{layout::Capacities, link::Link, parent::ParentEnd, talk::Progress};
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::{Arc, PoisonError, Weak},
 };
+use worker::{Scratch, Worker, frame};
 
 /// How long a lone worker polls before it sleeps, where a core is free for it. Waking a sleeper takes 10 to 30 µs.
 const SPIN_MICROS: u32 = 50;
 
-/// The most shapes that a worker can define, and the bytes of one; `lib/codec/shape.js` keeps to less.
-const MAX_DEFINITIONS: u32 = 256;
-const MAX_DEFINITION_BYTES: u32 = 128 << 10;
-
 /// With so much on its way to a worker, no more messages are added: it does not listen.
 const MAX_UNSENT_BYTES: usize = 64 << 20;
-
-/// Kinds of frames to a worker; `lib/worker-port.js` holds the same numbers.
-mod frame {
-    pub const INIT: u32 = 1;
-    pub const DEFINE: u32 = 2;
-    pub const CHUNK: u32 = 3;
-    pub const ABORT: u32 = 4;
-    pub const FORGET: u32 = 5;
-    pub const RETIRE: u32 = 6;
-    pub const ABORT_ITEM: u32 = 7;
-    pub const MESSAGE: u32 = 8;
-}
-
-struct Worker {
-    end: Box<dyn Link>,
-    launch: LaunchId,
-    /// Frames for which there was no room yet, and how much of the first one is sent.
-    unsent: VecDeque<Vec<u8>>,
-    unsent_bytes: usize,
-    sent: usize,
-    /// Definitions that it knows.
-    defined: usize,
-    /// How many it has made itself.
-    defines: u32,
-    /// Chunks that it holds.
-    chunks: u32,
-    ready: bool,
-    /// Why it cannot start, or what ended it, in its own words.
-    cause: Option<Vec<u8>>,
-    violation: Option<String>,
-}
 
 /// The place.
 pub struct Processes {
@@ -81,7 +44,7 @@ pub struct Processes {
     make_end: Box<dyn FnMut() -> std::io::Result<ParentEnd> + Send>,
     may_spin: bool,
     frame: Vec<u8>,
-    discarded: (Vec<u8>, Vec<u8>),
+    scratch: Scratch,
 }
 
 impl Processes {
@@ -102,7 +65,7 @@ impl Processes {
             make_end: Box::new(|| ParentEnd::create(Capacities::default())),
             may_spin: std::thread::available_parallelism().is_ok_and(|cores| cores.get() > 1),
             frame: Vec::new(),
-            discarded: (Vec::new(), Vec::new()),
+            scratch: Scratch::default(),
         }
     }
 
@@ -289,7 +252,7 @@ impl Place for Processes {
 
     fn drain(&mut self, events: &mut dyn Events) {
         for (&id, worker) in &mut self.workers {
-            worker.listen(id, events, self.listening, &self.started, &mut self.discarded);
+            worker.listen(id, events, self.listening, &self.started, &mut self.scratch);
         }
         let exits = std::mem::take(&mut *self.exits.lock().unwrap_or_else(PoisonError::into_inner));
         // After the exits were taken: whatever those workers wrote is here, and comes before their ends.
@@ -302,7 +265,7 @@ impl Place for Processes {
                 events.exit(exit, &|_, _| 0);
                 continue;
             };
-            worker.listen(exit.worker, events, self.listening, &self.started, &mut self.discarded);
+            worker.listen(exit.worker, events, self.listening, &self.started, &mut self.scratch);
             self.watch.remove(&worker.end.bell());
             exit.starting = !worker.ready;
             exit.cause = worker.cause.take();
@@ -324,182 +287,5 @@ impl Drop for Processes {
         for worker in self.workers.values() {
             supervisor::kill(worker.launch);
         }
-    }
-}
-
-impl Worker {
-    /// Appends the definitions that it does not know yet.
-    fn definitions(&mut self, all: &[Vec<u8>], into: &mut Vec<u8>) {
-        for (number, definition) in all.iter().enumerate().skip(self.defined) {
-            frame(into, &[frame::DEFINE, number as u32], &[definition]);
-        }
-        self.defined = all.len();
-    }
-
-    fn send(&mut self, bytes: &[u8]) {
-        if !self.unsent.is_empty() {
-            self.queue(bytes);
-            return;
-        }
-        // Positions that cannot be are found again, and dealt with, when we listen.
-        let sent = self.end.send(bytes).unwrap_or(0);
-        if sent < bytes.len() {
-            self.queue(bytes);
-            self.sent = sent;
-        }
-    }
-
-    fn queue(&mut self, bytes: &[u8]) {
-        self.unsent_bytes += bytes.len();
-        self.unsent.push_back(bytes.to_vec());
-    }
-
-    fn flush(&mut self) -> Result<(), String> {
-        while let Some(first) = self.unsent.front() {
-            self.sent +=
-                self.end.send(&first[self.sent..]).map_err(|_| "it wrote an impossible ring position".to_owned())?;
-            if self.sent < first.len() {
-                break;
-            }
-            self.unsent_bytes -= first.len();
-            self.unsent.pop_front();
-            self.sent = 0;
-        }
-        Ok(())
-    }
-
-    /// Hands over what it has published. A worker that breaks the protocol is not listened to again, and killed.
-    fn listen(
-        &mut self,
-        id: WorkerId,
-        events: &mut dyn Events,
-        listening: u32,
-        started: &Started,
-        discarded: &mut (Vec<u8>, Vec<u8>),
-    ) {
-        if self.violation.is_some() {
-            return;
-        }
-        let heard = self.hear(id, events, listening, started, discarded).and_then(|()| self.flush());
-        self.end.release();
-        if let Err(violation) = heard {
-            self.violation = Some(violation);
-            supervisor::kill(self.launch);
-        }
-    }
-
-    fn hear(
-        &mut self,
-        id: WorkerId,
-        events: &mut dyn Events,
-        listening: u32,
-        started: &Started,
-        discarded: &mut (Vec<u8>, Vec<u8>),
-    ) -> Result<(), String> {
-        loop {
-            let Some(record) = self.end.next_record().map_err(|_| "it wrote an impossible record".to_owned())? else {
-                return Ok(());
-            };
-            let fits = match record.kind {
-                RecordKind::Outcome => {
-                    let outcome = outcome_of(&record).ok_or("it wrote an outcome of no known status")?;
-                    let mut taken = false;
-                    let end = &mut self.end;
-                    let fits = events.outcome(id, outcome, &mut |rows, text| {
-                        taken = true;
-                        end.take(&record, rows, text);
-                    });
-                    if !taken {
-                        self.discard(&record, discarded);
-                    }
-                    fits
-                }
-                RecordKind::ChunkDone => {
-                    self.discard(&record, discarded);
-                    self.chunks = self.chunks.saturating_sub(1);
-                    events.chunk_done(id, record.cell, record.number)
-                }
-                RecordKind::Define => {
-                    // They are kept until JavaScript collects, and longer: whoever never stops would fill our memory.
-                    self.defines += 1;
-                    if self.defines > MAX_DEFINITIONS || record.sizes().0 > MAX_DEFINITION_BYTES {
-                        return Err("it defined too many shapes, or too large ones".to_owned());
-                    }
-                    let definition = self.row(&record);
-                    events.define(id, record.number, &definition)
-                }
-                RecordKind::Ready => {
-                    self.discard(&record, discarded);
-                    self.ready = true;
-                    let pid = started.pid(id);
-                    events.ready(id, Some(pid.unwrap_or(0)))
-                }
-                RecordKind::Message => {
-                    if !self.end.note_message(&record) {
-                        return Err("it sent more messages than it may".to_owned());
-                    }
-                    if listening & layout::MESSAGES == 0 {
-                        self.discard(&record, discarded);
-                        self.end.messages_taken(record.message_bytes());
-                    } else {
-                        let (row, text) = record.sizes();
-                        let end = &mut self.end;
-                        events.message(id, record.index(), ItemSize { row, text }, &mut |rows, text| {
-                            end.take(&record, rows, text);
-                        });
-                    }
-                    true
-                }
-                RecordKind::StartError | RecordKind::Fatal => {
-                    self.cause = Some(self.row(&record));
-                    true
-                }
-                RecordKind::Padding => {
-                    self.discard(&record, discarded);
-                    true
-                }
-            };
-            if !fits {
-                return Err(format!("it reported something that it was not asked for ({:?})", record.kind));
-            }
-        }
-    }
-
-    fn row(&mut self, record: &Record) -> Vec<u8> {
-        let (mut row, mut text) = (Vec::new(), Vec::new());
-        self.end.take(record, &mut row, &mut text);
-        row
-    }
-
-    fn discard(&mut self, record: &Record, (rows, text): &mut (Vec<u8>, Vec<u8>)) {
-        self.end.take(record, rows, text);
-        rows.clear();
-        text.clear();
-        rows.shrink_to(1 << 20);
-        text.shrink_to(1 << 20);
-    }
-}
-
-fn outcome_of(record: &Record) -> Option<Outcome> {
-    let status = match record.status {
-        0 => Status::Value,
-        1 => Status::Error,
-        2 => Status::Skipped,
-        3 => Status::Rejected,
-        _ => return None,
-    };
-    let (row, text) = record.sizes();
-    Some(Outcome { cell: record.cell, item: record.item, status, size: ItemSize { row, text } })
-}
-
-/// Appends a frame: length, words, bytes.
-fn frame(into: &mut Vec<u8>, words: &[u32], bytes: &[&[u8]]) {
-    let length = words.len() * 4 + bytes.iter().map(|bytes| bytes.len()).sum::<usize>();
-    into.extend_from_slice(&(length as u32).to_le_bytes());
-    for word in words {
-        into.extend_from_slice(&word.to_le_bytes());
-    }
-    for bytes in bytes {
-        into.extend_from_slice(bytes);
     }
 }

@@ -1,6 +1,6 @@
 //! The bytes of a pool: items until they have ended, outcomes until they are delivered.
 
-use super::{ItemSize, Large, Outcome};
+use super::{ItemSize, Large, Outcome, Values};
 use crate::{
     engine::{ChunkId, Status, WorkerId},
     native::Output,
@@ -90,6 +90,14 @@ impl Chunk {
         Some((entry, row, text))
     }
 
+    /// An outcome came from this worker.
+    fn note_worker(&mut self, worker: WorkerId, kept: &mut FxHashMap<WorkerId, u32>) {
+        if self.workers.last() != Some(&worker) && !self.workers.contains(&worker) {
+            self.workers.push(worker);
+            *kept.entry(worker).or_default() += 1;
+        }
+    }
+
     /// The value of an outcome that has no row.
     pub fn take_large(&mut self, item: u32) -> Option<Output> {
         // Nearly all chunks have none, and this is asked for every outcome.
@@ -140,10 +148,21 @@ impl Store {
         write(&mut chunk.rows, &mut chunk.text);
         chunk.entries[item as usize] =
             Some(Entry { status: outcome.status, worker, size: outcome.size, row_at, text_at, is_large: false });
-        if chunk.workers.last() != Some(&worker) && !chunk.workers.contains(&worker) {
-            chunk.workers.push(worker);
-            *self.kept.entry(worker).or_default() += 1;
+        chunk.note_worker(worker, &mut self.kept);
+    }
+
+    /// Keeps values of consecutive items from `start` on.
+    pub fn put_values(&mut self, id: ChunkId, start: u32, worker: WorkerId, values: &Values) {
+        let Some(chunk) = self.chunks.get_mut(&id) else { return };
+        let (mut row_at, mut text_at) = (chunk.rows.len(), chunk.text.len());
+        chunk.rows.extend_from_slice(&values.rows);
+        chunk.text.extend_from_slice(&values.text);
+        for (entry, &size) in chunk.entries[start as usize..].iter_mut().zip(&values.sizes) {
+            *entry = Some(Entry { status: Status::Value, worker, size, row_at, text_at, is_large: false });
+            row_at += size.row as usize;
+            text_at += size.text as usize;
         }
+        chunk.note_worker(worker, &mut self.kept);
     }
 
     /// Keeps an outcome whose value is too large for a row.
