@@ -237,15 +237,14 @@ impl Engine {
         let end = u32::try_from(sizes.len()).ok().and_then(|count| first.checked_add(count)).ok_or(Violation)?;
         let state = self.workers.get_mut(&worker).ok_or(Violation)?;
         let Some((chunk, items)) = state.open_items(cell, first..end)? else { return Ok(None) };
-        let Some(call) = self.calls.get_mut(&chunk.call).filter(|call| call.takes_values(chunk, &items)) else {
-            return Ok(None);
-        };
+        let owner = self.calls.get_mut(&chunk.call).filter(|owner| owner.takes_values(chunk, &items));
+        let Some(owner) = owner else { return Ok(None) };
         if state.finish_items(cell, first..end) {
             // As for a single outcome.
             self.barren = 0;
         }
         self.lane_freed |= self.config.lanes > 1;
-        call.finish_values(chunk, items.start, sizes);
+        owner.finish_values(chunk, items.start, sizes);
         let start = items.start;
         self.deliver(chunk.call, Some((chunk, items)));
         Ok(Some((chunk, start)))

@@ -444,6 +444,63 @@ fn one_slow_item_beside_others_that_move_on_blocks_nothing() {
     }
 }
 
+#[test]
+fn keys_of_a_worker_that_is_to_go_are_free_before_it_has_gone() {
+    let mut engine = pool(2);
+    let call = engine.handle_open(CallConfig { keyed: true, ..CALL });
+    for key in [1, 2, 2] {
+        engine.handle_keyed_chunk(call, &[1], &[key], 0);
+    }
+    let sent = dispatches(&mut engine);
+    let [(stays, first, _), (goes, second, _), ..] = sent[..] else { panic!("{sent:?}") };
+    engine.handle_resize(1, 0);
+    for action in actions(&mut engine) {
+        if let Action::TakeBack { worker, cell, .. } = action {
+            engine.handle_taken_back(worker, cell, u32::from(cell == second), 0);
+        }
+    }
+    end(&mut engine, goes, second, Status::Value, 0);
+    let mut told = actions(&mut engine);
+    assert!(told.contains(&Action::Retire { worker: goes, why: Why::Size }));
+    end(&mut engine, stays, first, Status::Value, 0);
+    told.extend(actions(&mut engine));
+    let goes_on = |action: &Action| matches!(action, Action::Dispatch { worker, .. } if *worker == stays);
+    assert!(told.iter().any(goes_on), "its process takes its time to end: {told:?}");
+}
+
+#[test]
+fn a_pool_that_grows_again_keeps_the_worker_that_was_to_go() {
+    let mut engine = pool(2);
+    let call = engine.handle_open(CALL);
+    engine.handle_chunk(call, &[1], 0);
+    engine.handle_chunk(call, &[1], 0);
+    let sent = dispatches(&mut engine);
+    let [.., (youngest, cell, _)] = sent[..] else { panic!("{sent:?}") };
+    engine.handle_resize(1, 0);
+    engine.handle_resize(2, 0);
+    end(&mut engine, youngest, cell, Status::Value, 0);
+    assert!(!actions(&mut engine).iter().any(|action| matches!(action, Action::Retire { .. })), "it is wanted");
+    engine.handle_chunk(call, &[1], 0);
+    assert_eq!(dispatches(&mut engine).first().map(|(worker, ..)| *worker), Some(youngest));
+}
+
+#[test]
+fn values_are_handed_in_one_by_one_where_one_of_them_needs_a_look() {
+    let mut engine = pool(1);
+    let call = engine.handle_open(CallConfig { timeout: Some(10_000), stop_on_error: false, ..CALL });
+    engine.handle_chunk(call, &[1, 1, 1], 0);
+    let [(worker, cell, _)] = dispatches(&mut engine)[..] else { panic!("one worker") };
+    for now in [5_000, 20_000] {
+        engine.handle_timeout(|_, _, _| 1, now);
+    }
+    // The first item was cut off.
+    assert_eq!(engine.handle_values(worker, cell, 0, &[1, 1]), Ok(None));
+    assert_eq!(engine.handle_outcome(worker, cell, 0, Status::Value, 1, 20_000), Ok(Kept::Nothing));
+    assert_eq!(engine.handle_values(worker, cell, 0, &[1, 1]), Err(Violation), "it has ended");
+    assert_eq!(engine.handle_values(worker, cell, 2, &[1, 1]), Err(Violation), "there is no such item");
+    assert_eq!(engine.handle_values(worker, cell, u32::MAX, &[1]), Err(Violation));
+}
+
 #[derive(Clone, Debug)]
 enum Input {
     Chunk(CallId, u8),
