@@ -75,9 +75,11 @@ impl Engine {
         self.start_failed = false;
     }
 
-    /// No worker can be started, and none is left: all calls with waiting work fail.
+    /// No worker can be started, and none is left: all calls with waiting work fail. Those that were to be there in any
+    /// case are not tried again before there is work: they would be started and die without an end.
     pub(super) fn fail_waiting(&mut self, worker: WorkerId, now: Micros) {
         self.hope_again();
+        self.used = false;
         let waiting: Vec<CallId> =
             self.calls.values().filter(|call| call.starts_items() && call.has_queued()).map(|call| call.id).collect();
         for id in waiting {

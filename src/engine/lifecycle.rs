@@ -170,7 +170,6 @@ impl Engine {
 
     /// Time has passed for workers: those that start, those that are old, those without anything to do.
     pub(super) fn watch_workers(&mut self, now: Micros) {
-        self.rest_until = self.rest_until.filter(|at| *at > now);
         if let Some(limit) = self.config.start_timeout {
             for (&id, worker) in &mut self.workers {
                 if worker.give_up(limit, now) {
@@ -209,8 +208,7 @@ impl Engine {
         let idle = self.config.idle.filter(|_| self.ready_staff() > self.config.min.max(self.warm));
         let idle =
             idle.and_then(|idle| staying().filter_map(Worker::idle_since).map(|at| at.saturating_add(idle)).min());
-        let rest = self.rest_until.filter(|_| !self.closed);
-        rest.into_iter().chain(starts).chain(ages).chain(idle).min()
+        starts.into_iter().chain(ages).chain(idle).min()
     }
 
     /// Workers that have nothing to do go, where the machine is short of memory.

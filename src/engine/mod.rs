@@ -62,10 +62,8 @@ pub struct Engine {
     /// Workers in a row that died before they had finished anything, without an item to charge it to. Too many, and no
     /// more are started, until one has done something, waiting work has failed, or a call opens.
     barren: u32,
-    /// A call was opened: from then on there are as many workers as there are to be at least.
+    /// There was work, and workers could be started for it: there are as many as there are to be at least.
     used: bool,
-    /// No worker is started before this.
-    rest_until: Option<Micros>,
     /// The machine is short of memory: nothing starts.
     low: bool,
     /// So many workers are to be there, ahead of work; none when they are.
@@ -101,7 +99,6 @@ impl Engine {
             barren: 0,
             warm: 0,
             used: false,
-            rest_until: None,
             low: false,
             start_failed: false,
             look_again: None,
@@ -143,6 +140,7 @@ impl Engine {
         let call = self.calls.get_mut(&call)?;
         assert_eq!(keys.len(), if call.is_keyed() { sizes.len() } else { 0 }, "keys of {} items", sizes.len());
         let chunk = call.push_chunk(sizes, keys)?;
+        self.used = true;
         self.schedule(now);
         Some(chunk)
     }

@@ -94,7 +94,7 @@ impl Engine {
 
     /// Whether a worker may be started now.
     pub(super) fn may_start(&self) -> bool {
-        self.has_hope() && self.rest_until.is_none() && !self.low
+        self.has_hope() && !self.low
     }
 
     fn queued(&self) -> usize {

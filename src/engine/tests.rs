@@ -501,6 +501,34 @@ fn values_are_handed_in_one_by_one_where_one_of_them_needs_a_look() {
     assert_eq!(engine.handle_values(worker, cell, u32::MAX, &[1]), Err(Violation));
 }
 
+#[test]
+fn workers_that_only_die_are_not_started_again_before_there_is_work() {
+    let mut engine = Engine::new(PoolConfig { size: 2, lanes: 1, min: 2, ..PoolConfig::default() });
+    // How many are started, where each is ready and then gone.
+    let mut die = |items: bool| {
+        let call = engine.handle_open(CALL);
+        if items {
+            engine.handle_chunk(call, &[1], 0).unwrap();
+        } else {
+            engine.handle_timeout(|_, _, _| 0, 0);
+        }
+        let mut started = 0;
+        while let Some(action) = engine.poll_action() {
+            if let Action::Spawn { worker } = action {
+                started += 1;
+                assert!(started < 100, "without an end");
+                engine.handle_ready(worker, 0).unwrap();
+                engine.handle_exit(worker, |_, _| 0, 0);
+            }
+        }
+        started
+    };
+    let first = die(true);
+    assert!(first >= MAX_BARREN_DEATHS, "{first}");
+    assert_eq!(die(true), first, "each time that there is work");
+    assert_eq!(die(false), first, "and for a call that may have some");
+}
+
 #[derive(Clone, Debug)]
 enum Input {
     Chunk(CallId, u8),
