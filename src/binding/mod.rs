@@ -3,6 +3,7 @@
 
 mod event_loop;
 mod operation;
+mod options;
 mod pool;
 mod source;
 mod worker;

@@ -4,20 +4,18 @@
 use super::{
     event_loop::Poll,
     operation::{NativeOperation, to_javascript},
+    options::{CommandOptions, LifeOptions, ProcessOptions, TryOptions, f64_of, micros, whole},
     thrown,
 };
 use crate::{
-    engine::{CallConfig, Cancel, ChunkId, MAX_CHUNK_ITEMS, Micros, PARTITIONS, PoolConfig, Retry},
+    engine::{CallConfig, Cancel, ChunkId, MAX_CHUNK_ITEMS, PARTITIONS, PoolConfig},
     error::Error,
     place::{
         ItemSize, Large, Place, Pool,
-        command::{Programs, Protocol, format::Format, item::ItemPrograms},
-        limits::Limits,
+        command::{Programs, item::ItemPrograms},
         native::Threads,
-        output::Output,
         pool::{Core, Spent},
         process::Processes,
-        spawn::Launch,
         supervisor::{self, Started},
         watch::Watch,
     },
@@ -32,106 +30,7 @@ use std::{
     collections::HashMap,
     os::fd::AsRawFd,
     sync::{Arc, Weak},
-    time::Duration,
 };
-
-/// What a pool of worker processes is started with.
-#[napi(object)]
-pub struct ProcessOptions {
-    pub program: String,
-    /// Before the descriptors, which are added as the last argument.
-    pub args: Vec<String>,
-    /// Names and values in turn.
-    pub env: Vec<String>,
-    pub cwd: Option<String>,
-    /// What becomes of what they write: 'inherit', 'ignore' or 'pipe'.
-    pub stdout: String,
-    pub stderr: String,
-    /// Added to the niceness of this program.
-    pub nice_increment: u32,
-    /// Limits of each process: seconds of processor time, open files, bytes of a core dump.
-    pub cpu_seconds: Option<f64>,
-    pub open_files: Option<f64>,
-    pub core_size: Option<f64>,
-    /// Most bytes of a process's own memory.
-    pub max_memory: Option<f64>,
-    /// One process is started, and none in its place.
-    pub once: Option<bool>,
-    /// A flag that lets a process write where the path that follows it says.
-    pub report_flag: Option<String>,
-    /// The first frame of each worker.
-    #[napi(ts_type = "Uint8Array")]
-    pub init: napi::bindgen_prelude::Uint8Array,
-}
-
-/// What a pool of programs is started with, beside what worker processes have.
-#[napi(object)]
-pub struct CommandOptions {
-    /// 'ndjson', 'lines', 'nul' or 'length-prefixed'.
-    pub format: String,
-    /// A program for each item; the arguments from this one on may have a place for it.
-    pub per_item_from: Option<u32>,
-    /// Items sent ahead; 0: automatic.
-    pub read_ahead: u32,
-    /// Most bytes of an answer.
-    pub max_answer: f64,
-    /// Milliseconds after which a program that waits for input has stalled.
-    pub stall: f64,
-}
-
-/// How many workers there are, and for how long; milliseconds.
-#[napi(object)]
-pub struct LifeOptions {
-    pub min_workers: u32,
-    /// None: they stay.
-    pub idle_timeout: Option<f64>,
-    pub max_tasks: Option<u32>,
-    pub max_age: Option<f64>,
-    pub start_timeout: Option<f64>,
-    /// Bytes of memory that the machine has left, at least, where something is to start.
-    pub min_free_memory: Option<f64>,
-}
-
-impl LifeOptions {
-    fn resolved(&self) -> PoolConfig {
-        let micros = |milliseconds: f64| whole(milliseconds * 1000.0);
-        PoolConfig {
-            min: self.min_workers,
-            idle: self.idle_timeout.map(micros),
-            max_tasks: self.max_tasks,
-            max_age: self.max_age.map(micros),
-            start_timeout: self.start_timeout.map(micros),
-            ..PoolConfig::default()
-        }
-    }
-}
-
-/// When items are tried again, and how long a try may take; milliseconds.
-#[napi(object)]
-pub struct TryOptions {
-    /// 0xffffffff: without end.
-    pub retries: u32,
-    pub initial: f64,
-    pub factor: f64,
-    pub max: f64,
-    /// From 0 to 1.
-    pub jitter: f64,
-    /// "again" sections ask.
-    pub asks: bool,
-    pub crash_retries: u32,
-    /// 0: as long as it likes.
-    pub timeout: f64,
-}
-
-impl TryOptions {
-    fn resolved(&self) -> (Retry, u32, Option<Micros>) {
-        let micros = |milliseconds: f64| whole(milliseconds * 1000.0);
-        let Self { retries, factor, jitter, asks, crash_retries, timeout, .. } = *self;
-        let (initial, max) = (micros(self.initial), micros(self.max));
-        let retry = Retry { retries, initial, factor, max, jitter, asks };
-        (retry, crash_retries, (timeout > 0.0).then(|| micros(timeout)))
-    }
-}
 
 /// Another one for each pool: programs that fail together should not retry together.
 fn seed() -> u64 {
@@ -185,17 +84,15 @@ impl NativePool {
         on_wake: Function<(), ()>,
     ) -> Result<Self> {
         let init = options.init.to_vec();
-        let launch = launch(options)?;
-        let config = PoolConfig { size, lanes, grace: whole(grace_ms * 1000.0), seed: seed(), ..lives.resolved() };
+        let launch = options.resolved()?;
+        let config = PoolConfig { size, lanes, grace: micros(grace_ms), seed: seed(), ..lives.resolved() };
         let mut started = None;
         let pool = Self::new(env, config, &on_wake, |watch, pool| {
             let processes = Processes::new(launch, init, watch, pool);
             started = Some(processes.started());
             Box::new(processes)
         })?;
-        if let (Some(least), Some(open)) = (lives.min_free_memory, &*pool.open.borrow()) {
-            supervisor::watch_memory(&open.pool, whole(least));
-        }
+        pool.watch_memory(&lives);
         Ok(Self { started, ..pool })
     }
 
@@ -206,26 +103,19 @@ impl NativePool {
         env: Env,
         size: u32,
         grace_ms: f64,
+        lives: LifeOptions,
         options: ProcessOptions,
         command: CommandOptions,
         on_wake: Function<(), ()>,
     ) -> Result<Self> {
-        let launch = launch(options)?;
-        let format = Format::named(&command.format)
-            .ok_or_else(|| napi::Error::from_reason(format!("there is no format {:?}", command.format)))?;
-        let max_answer = whole(command.max_answer) as usize;
-        let read_ahead = (command.read_ahead > 0).then_some(command.read_ahead);
-        let stall = Duration::from_micros(whole(command.stall * 1000.0));
-        let config =
-            PoolConfig { size, lanes: 1, grace: whole(grace_ms * 1000.0), seed: seed(), ..PoolConfig::default() };
-        Self::new(env, config, &on_wake, |_, pool| {
-            if let Some(from) = command.per_item_from {
-                Box::new(ItemPrograms::new(launch, from as usize, format, max_answer, pool))
-            } else {
-                let protocol = Protocol { format, read_ahead, max_answer };
-                Box::new(Programs::new(launch, protocol, stall, pool))
-            }
-        })
+        let (launch, protocol) = (options.resolved()?, command.protocol()?);
+        let config = PoolConfig { size, lanes: 1, grace: micros(grace_ms), seed: seed(), ..lives.resolved() };
+        let pool = Self::new(env, config, &on_wake, |_, pool| match command.per_item_from {
+            Some(from) => Box::new(ItemPrograms::new(launch, from as usize, protocol, pool)),
+            None => Box::new(Programs::new(launch, protocol, command.stall(), pool)),
+        })?;
+        pool.watch_memory(&lives);
+        Ok(pool)
     }
 
     /// A pool of threads that run native operations.
@@ -287,6 +177,12 @@ impl NativePool {
             large: RefCell::default(),
             started: None,
         })
+    }
+
+    fn watch_memory(&self, lives: &LifeOptions) {
+        if let (Some(least), Some(open)) = (lives.min_free_memory, &*self.open.borrow()) {
+            supervisor::watch_memory(&open.pool, whole(least));
+        }
     }
 
     /// Opens a call. `window` and `chunk` 0: automatic. `keyed`: its items have keys. Without `tries`, an item has one,
@@ -518,45 +414,4 @@ impl NativePool {
     fn act(&self, act: impl FnOnce(&mut Core)) {
         self.with(act, |_| ());
     }
-}
-
-fn launch(options: ProcessOptions) -> Result<Launch> {
-    Ok(Launch {
-        program: options.program.into(),
-        args: options.args.into_iter().map(Into::into).collect(),
-        env: options.env.chunks_exact(2).map(|pair| (pair[0].clone().into(), pair[1].clone().into())).collect(),
-        cwd: options.cwd.map(Into::into),
-        stdout: output(&options.stdout)?,
-        stderr: output(&options.stderr)?,
-        limits: Limits {
-            nice_increment: options.nice_increment.cast_signed(),
-            cpu_seconds: options.cpu_seconds.map(whole),
-            open_files: options.open_files.map(whole),
-            core_size: options.core_size.map(whole),
-        },
-        max_memory: options.max_memory.map(whole),
-        once: options.once == Some(true),
-        report_flag: options.report_flag.map(Into::into),
-    })
-}
-
-fn output(name: &str) -> Result<Output> {
-    match name {
-        "inherit" => Ok(Output::Inherit),
-        "ignore" => Ok(Output::Ignore),
-        "pipe" => Ok(Output::Pipe),
-        other => Err(napi::Error::from_reason(format!("{other:?} is nothing that can become of output"))),
-    }
-}
-
-/// A count that comes as JavaScript's number. The cast stops at the ends of the range.
-#[allow(clippy::cast_sign_loss)] // see above
-const fn whole(count: f64) -> u64 {
-    count as u64
-}
-
-/// A count as JavaScript's number: beyond 2^53 it need not be exact.
-#[allow(clippy::cast_precision_loss)] // see above
-const fn f64_of(count: u64) -> f64 {
-    count as f64
 }

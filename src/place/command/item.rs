@@ -6,7 +6,7 @@ use super::{
     format::{Format, shown},
     lock,
     speech::{Speaker, Whole},
-    talk::{Fault, Kind, VALUE},
+    talk::{Fault, Kind, Protocol, VALUE},
 };
 use crate::{
     engine::{CallId, Status, WorkerId},
@@ -61,8 +61,7 @@ pub struct ItemPrograms {
     fixed: usize,
     /// Whether the item has a place in one of the others.
     has_place: bool,
-    format: Format,
-    max_answer: usize,
+    protocol: Protocol,
     pool: Weak<Pool>,
     slots: BTreeMap<WorkerId, Slot>,
     new: Vec<WorkerId>,
@@ -81,14 +80,13 @@ enum Answer {
 impl ItemPrograms {
     /// The first `fixed` arguments of `launch` are the shell's own.
     #[must_use]
-    pub fn new(launch: Launch, fixed: usize, format: Format, max_answer: usize, pool: Weak<Pool>) -> Self {
+    pub fn new(launch: Launch, fixed: usize, protocol: Protocol, pool: Weak<Pool>) -> Self {
         let has_place = launch.args.iter().skip(fixed).any(|arg| position(arg.as_bytes()).is_some());
         Self {
             launch: Arc::new(launch),
             fixed,
             has_place,
-            format,
-            max_answer,
+            protocol,
             pool,
             slots: BTreeMap::new(),
             new: Vec::new(),
@@ -133,7 +131,7 @@ impl ItemPrograms {
                 args.push(OsString::from_vec(item.to_vec()));
             }
             let launch = supervisor::next_launch_id();
-            let whole = Arc::new(Mutex::new(Whole::new(self.max_answer)));
+            let whole = Arc::new(Mutex::new(Whole::new(self.protocol.max_answer)));
             slot.running = Some(Running { launch, whole: Arc::clone(&whole), told: false });
             supervisor::start(Start {
                 id: launch,
@@ -167,7 +165,7 @@ impl ItemPrograms {
             events.exit(Exit { pid: None, ..exit }, &|cell, items| slot.claimed(cell, true).min(items));
             return;
         }
-        let outcome = self.format.outcome(whole, &exit);
+        let outcome = self.protocol.format.outcome(whole, &exit);
         if let Some(first) = slot.waiting.front_mut() {
             let (status, row) = match outcome {
                 Ok(row) => (Status::Value, row),
