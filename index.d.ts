@@ -1226,12 +1226,22 @@ export function commandPool<Item = any, Result = any>(
 export interface CommandPool<Item = any, Result = any>
   extends Omit<WorkerPool<Item, Result>, 'postMessage'> {}
 
-/** Options of {@link commandPool}. Unknown names are a `TypeError`. */
+/**
+ * Options of {@link commandPool}. Unknown names are a `TypeError`, and so are those of worker pools that mean nothing here:
+ * `startTimeout` (a program does not say when it is ready: it counts as ready when it is started, and `maxAge` counts from
+ * then on), `concurrencyPerWorker`, `stdout` and `permission`. With `perItem` a program ends with its item, so
+ * `minWorkers`, `idleTimeout`, `maxTasksPerWorker`, `maxAge`, `readAhead` and `stallTimeout` are a `TypeError`, too.
+ */
 export interface CommandPoolOptions
   extends Pick<
     WorkerPoolOptions,
     | 'size'
     | 'maxWorkers'
+    | 'minWorkers'
+    | 'idleTimeout'
+    | 'maxTasksPerWorker'
+    | 'maxAge'
+    | 'minFreeMemory'
     | 'gracePeriod'
     | 'env'
     | 'inheritEnv'

@@ -5,16 +5,17 @@ import { CONTAINMENT_OPTIONS, containment, fileURLPath } from './containment.js'
 import { invalidArgType, outOfRange } from './errors.js'
 import { flag, integerUpTo, milliseconds, text } from './option-values.js'
 import { directory, GRACE_MS, optionsObject, shown } from './options.js'
-import { maxWorkers } from './pool-lives.js'
+import { LIVES_OPTIONS, livesSettings } from './pool-lives.js'
 
-/** @typedef {import('./containment.js').Containment & CommandFields} CommandSettings */
+/**
+ * @typedef {import('./containment.js').Containment & import('./pool-lives.js').Lives & CommandFields} CommandSettings
+ */
 
 /**
  * @typedef {object} CommandFields
  * @property {string} program
  * @property {readonly string[]} args
  * @property {number} shellArgs how many of them, from the first one on, are for the shell
- * @property {number | undefined} maxWorkers undefined: what the machine offers
  * @property {1} concurrencyPerWorker
  * @property {import('./command-codec.js').Format} format
  * @property {boolean} perItem
@@ -35,12 +36,14 @@ import { maxWorkers } from './pool-lives.js'
  * @throws {RangeError} ERR_OUT_OF_RANGE
  */
 export function commandPoolSettings(command, args, options) {
+  refuse(options, NOT_OF_PROGRAMS)
   const given = optionsObject(options, OPTIONS) ?? {}
   const cwd = directory(given)
   const named = programOf(command)
   const listed = argumentsOf(args)
   const shell = flag(given, 'shell', false)
   const perItem = flag(given, 'perItem', false)
+  if (perItem) refuse(given, NOT_PER_ITEM)
   const held = containment(given, cwd)
   return Object.freeze({
     ...held,
@@ -49,7 +52,9 @@ export function commandPoolSettings(command, args, options) {
     // The shell gets arguments as "$1", "$2" and so on: no text of theirs is ever its code.
     args: Object.freeze(shell ? ['-c', named, 'sh', ...listed] : listed),
     shellArgs: shell ? 3 : 0,
-    maxWorkers: maxWorkers(given),
+    ...livesSettings(given),
+    // It is ready as soon as it is started: it does not say when it has loaded.
+    startTimeout: undefined,
     concurrencyPerWorker: /** @type {1} */ (1),
     format: format(given, perItem ? 'lines' : 'ndjson'),
     perItem,
@@ -60,6 +65,19 @@ export function commandPoolSettings(command, args, options) {
     cwd,
     label: text(given, 'label', shell ? named : path.basename(named) || named),
   })
+}
+
+/**
+ * Options that other pools have, and that would change nothing here: whoever gives one expects something else.
+ * @param {unknown} options
+ * @param {Record<string, string>} reasons
+ */
+function refuse(options, reasons) {
+  if (typeof options !== 'object' || options === null) return
+  for (const [name, why] of Object.entries(reasons)) {
+    const value = /** @type {Record<string, unknown>} */ (options)[name]
+    if (value !== undefined) throw invalidArgType(name, `no ${name}: ${why}`, value)
+  }
 }
 
 /** @param {unknown} command */
@@ -120,9 +138,24 @@ function environment(given, env) {
   return said || PYTHON in env ? env : Object.freeze({ ...env, [PYTHON]: '1' })
 }
 
+const NOT_OF_PROGRAMS = {
+  startTimeout: 'a program does not say when it is ready',
+  concurrencyPerWorker: 'a program answers one item after the other (size says how many programs there are)',
+  stdout: 'what a program writes there is its results',
+  permission: 'it is for Node.js processes',
+}
+const ONE_ITEM = 'with perItem a program ends with its item'
+const NO_STDIN = 'with perItem a program has its item as an argument, and an empty stdin'
+const NOT_PER_ITEM = {
+  minWorkers: ONE_ITEM,
+  idleTimeout: ONE_ITEM,
+  maxTasksPerWorker: ONE_ITEM,
+  maxAge: ONE_ITEM,
+  readAhead: NO_STDIN,
+  stallTimeout: NO_STDIN,
+}
 const OPTIONS = [
-  'size',
-  'maxWorkers',
+  ...LIVES_OPTIONS.filter((name) => !(name in NOT_OF_PROGRAMS)),
   'format',
   'perItem',
   'shell',
@@ -131,7 +164,7 @@ const OPTIONS = [
   'stallTimeout',
   'gracePeriod',
   'cwd',
-  ...CONTAINMENT_OPTIONS.filter((name) => name !== 'stdout' && name !== 'permission'),
+  ...CONTAINMENT_OPTIONS.filter((name) => !(name in NOT_OF_PROGRAMS)),
   'label',
 ]
 const SHELL = '/bin/sh'

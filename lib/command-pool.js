@@ -14,6 +14,7 @@ import {
   WorkerStartError,
 } from './errors.js'
 import { PoolCore } from './pool-core.js'
+import { nativeLives } from './pool-lives.js'
 import { systemCause } from './worker-failure.js'
 import { WorkerPool } from './worker-pool.js'
 
@@ -48,7 +49,14 @@ function coreOf(settings, size, listener) {
     label,
     size,
     (onWake) =>
-      NativePool.commands(size, settings.gracePeriod, processOptions(settings), speechOf(settings), onWake),
+      NativePool.commands(
+        size,
+        settings.gracePeriod,
+        nativeLives(settings),
+        processOptions(settings),
+        speechOf(settings),
+        onWake,
+      ),
     () => new CommandEncoder(settings.format, settings.perItem),
     { ...listener, notice: (_worker, kind, text) => warn(label, kind, text) },
     () => new CommandDecoder(settings.format),

@@ -10,7 +10,7 @@ import { countUpTo, MAX_MILLISECONDS, numberWithin, positiveInteger } from './op
  * @property {number | undefined} idleTimeout milliseconds; undefined: idle workers stay
  * @property {number | undefined} maxTasksPerWorker undefined: any number
  * @property {number | undefined} maxAge milliseconds; undefined: workers grow as old as they like
- * @property {number} startTimeout milliseconds
+ * @property {number | undefined} startTimeout milliseconds; undefined: as long as it takes
  * @property {number | undefined} minFreeMemory bytes; undefined: nobody looks
  */
 
@@ -47,7 +47,7 @@ export function nativeLives(lives) {
 }
 
 /** @param {Record<string, unknown>} given */
-export function maxWorkers(given) {
+function maxWorkers(given) {
   if (given.size !== undefined && given.maxWorkers !== undefined)
     throw invalidArgType('size', 'no size: maxWorkers is given, and means the same', given.size)
   return positiveInteger(given, 'maxWorkers', positiveInteger(given, 'size', undefined))

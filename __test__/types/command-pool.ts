@@ -12,7 +12,12 @@ import { type Equal, expect } from './expect.js'
 
 {
   await using pool = commandPool<{ text: string }, { score: number }>('python3', ['score.py'], {
-    size: 2,
+    maxWorkers: 2,
+    minWorkers: 1,
+    idleTimeout: 1000,
+    maxTasksPerWorker: 100,
+    maxAge: 60_000,
+    minFreeMemory: 1e9,
     format: 'ndjson',
     perItem: false,
     shell: false,
@@ -43,6 +48,10 @@ import { type Equal, expect } from './expect.js'
 commandPool('cat', [], { format: 'csv' })
 // @ts-expect-error results come from there
 commandPool('cat', [], { stdout: 'pipe' })
+// @ts-expect-error a program does not say when it is ready
+commandPool('cat', [], { startTimeout: 1000 })
+// @ts-expect-error no number
+commandPool('cat', [], { maxAge: '1s' })
 // @ts-expect-error strings only
 commandPool('cat', [1])
 
