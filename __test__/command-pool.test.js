@@ -314,7 +314,8 @@ for line in sys.stdin:
     time.sleep(.02)
     print(line, end="", flush=True)`
       const pool = openPython(t, source, { size: 1, gracePeriod: 20 })
-      const options = { timeout: 400, settled: true, chunkSize: 30 }
+      // Python takes its time to start, which is a part of the first item's.
+      const options = { timeout: 2000, settled: true, chunkSize: 30 }
       const outcomes = await parallelMap(numbers(40), pool, options).toArray()
       for (const { index, value, reason } of outcomes) {
         if (index === 5) assert.equal(reason.code, 'ERR_TASK_TIMEOUT')
