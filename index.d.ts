@@ -433,6 +433,28 @@ export interface ParallelMapOptions<AsSettled extends boolean = boolean> extends
    * ```
    */
   key?: ((item: any) => string | number | bigint | boolean) | undefined
+  /**
+   * For native operations: items are given away instead of copied. The ArrayBuffer of an item (or of the typed array,
+   * Buffer or DataView that is one) is detached when the item is pulled: it has no bytes any more, whatever becomes of
+   * the item. That takes no time, however large it is, where a copy holds up the event loop; and `array.sort()` sorts in
+   * that very memory, unless `retries` are asked for. Strings have nothing to give away.
+   *
+   * A view of only a part of its ArrayBuffer is copied all the same, and so is memory that Node.js does not transfer
+   * (that of small Buffers, of a WebAssembly.Memory, of native addons, which large results of native operations are):
+   * these stay as they are. A SharedArrayBuffer is an error of its item (a `TypeError`, ERR_INVALID_ARG_TYPE); so is
+   * memory that is detached already, an item that comes a second time for example. Anything but `false` is a `TypeError`
+   * (ERR_INVALID_ARG_TYPE) for a mapper that is no native operation, and in `filter()`, which yields its items.
+   * @default false
+   * @example
+   * ```js
+   * import { native, parallelMap } from 'millrace'
+   *
+   * const samples = [Float64Array.of(3, 1, 2), Float64Array.of(5, 4)]
+   * console.log(await parallelMap(samples, native.array.minmax(), { transfer: true }).toArray()) // [ { min: 1, max: 3 }, … ]
+   * console.log(samples[0].length) // 0
+   * ```
+   */
+  transfer?: boolean | undefined
 }
 
 /**
@@ -1353,6 +1375,15 @@ export interface RunOptions extends TryOptions {
   priority?: number | undefined
 }
 
+/** Options of `run()` of a native operation. */
+export interface NativeRunOptions extends RunOptions {
+  /**
+   * The item is given away instead of copied: see {@link ParallelMapOptions.transfer}.
+   * @default false
+   */
+  transfer?: boolean | undefined
+}
+
 /** Options of `pool.close()`. */
 export interface CloseOptions {
   /**
@@ -1792,7 +1823,8 @@ export interface OutputLimit {
 export interface NativeOperation<Item, Result> extends Operation<Item, Result> {
   /**
    * Run one item, on another thread.
-   * @param options `signal`: rejects at once with its reason; and how often, and how long, the item is tried.
+   * @param options `signal`: rejects at once with its reason; how often, and how long, the item is tried; `transfer`: it
+   *   is given away instead of copied.
    * @example
    * ```js
    * import { native } from 'millrace'
@@ -1800,7 +1832,7 @@ export interface NativeOperation<Item, Result> extends Operation<Item, Result> {
    * console.log(await native.blake3().run('a'))
    * ```
    */
-  run(item: Item, options?: RunOptions): Promise<Result>
+  run(item: Item, options?: NativeRunOptions): Promise<Result>
   /**
    * Run one item here and now, for what is small: the event loop stands still meanwhile.
    * @throws what `run()` rejects with.

@@ -66,13 +66,14 @@ function measureRow(row, rounds) {
   }
   const ours = median(samples.ours.map(({ value }) => value))
   const peer = median(samples.peer.map(({ value }) => value))
-  const delays = samples.ours.flatMap(({ delay }) => (delay === undefined ? [] : [delay.p99]))
-  const delay = delays.length > 0 ? median(delays) : undefined
+  const delays = samples.ours.flatMap(({ delay }) => (delay === undefined ? [] : [delay]))
+  const delay = delays.length > 0 ? median(delays.map(({ p99 }) => p99)) : undefined
+  const longest = delays.length > 0 ? median(delays.map(({ max }) => max)) : undefined
   const verdict = judge(row, ours, peer, delay)
   // Memory is not a matter of time, so a profile would not say why.
   const profile = verdict.ok || row.growth ? undefined : profileOf(row, settings)
   const most = samples.limit && median(samples.limit.map(({ value }) => value))
-  return { ...row, samples, ...verdict, most, profile }
+  return { ...row, samples, ...verdict, longest, most, profile }
 }
 
 function profileOf(row, settings) {

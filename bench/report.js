@@ -26,7 +26,7 @@ export function asMarkdown({ date, machine, versions, rounds, rows, costs }) {
 
 Written by \`npm run bench\` on ${date.slice(0, 10)}: ${where}; ${what.join(', ')}.
 Medians of ${rounds} rounds, the sides taking turns, each measurement in a process of its own (in brackets the lowest
-and the highest). Where a p99 is given, it is the delay of a timer on the event loop meanwhile; a limit is what one thread does
+and the highest). Where a p99 is given, it is the delay of a timer on the event loop meanwhile, and the longest one; a limit is what one thread does
 alone without a pool (with createHash, or the same library), times the processors. Pools are warm, except in the row
 of the cold pool. The code is in [bench/cases](../bench/cases).
 
@@ -84,10 +84,11 @@ function spread(samples) {
   return values.length > 1 ? ` (${round(Math.min(...values))}–${round(Math.max(...values))})` : ''
 }
 
-function outcome({ ratio, more, measures, delay, most }) {
+function outcome({ ratio, more, measures, delay, longest, most }) {
   if (more !== undefined) return `${more < 0 ? '−' : '+ '}${round(Math.abs(more))} ${measures}`
   const limit = most === undefined ? '' : `, limit ${round(most)} ${measures}`
-  return `${ratio.toFixed(2)}×${delay === undefined ? '' : `, p99 ${round(delay)} ms`}${limit}`
+  const waits = delay === undefined ? '' : `, p99 ${round(delay)} ms, longest ${round(longest)} ms`
+  return `${ratio.toFixed(2)}×${waits}${limit}`
 }
 
 function goal({ atLeast, atMost, atMostMore, delayAtMost, measures }) {

@@ -114,6 +114,16 @@ export const ROWS = [
     delayAtMost: 5,
   },
   {
+    name: 'native-sort',
+    work: 'the same array with `{ transfer: true }`',
+    against: '`Float64Array.prototype.sort`',
+    measures: 'numbers/s',
+    ours: 'transferred',
+    peer: 'TypedArray',
+    atLeast: 5,
+    delayAtMost: 5,
+  },
+  {
     name: 'native-sha256',
     work: '`native.sha256()` of 2,000 buffers of 64 KiB',
     against: 'the better of a loop with `createHash` and of `crypto.subtle`',

@@ -4,6 +4,7 @@
 import path from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { callerContext, heldIn } from './async-context.js'
+import { FILTER } from './chunk-flags.js'
 import { CONTAINMENT_OPTIONS, containment, fileURLPath } from './containment.js'
 import { invalidArgType, outOfRange, unknownOption } from './errors.js'
 import {
@@ -17,7 +18,7 @@ import {
   positiveIntegerOrInfinity,
   text,
 } from './option-values.js'
-import { startCall } from './outcome.js'
+import { startCall, takesAway } from './outcome.js'
 import { LIVES_OPTIONS, livesSettings } from './pool-lives.js'
 import { SCRIPT_OPTIONS, scriptSettings } from './script-options.js'
 import { shippedFunction } from './shipped-function.js'
@@ -37,6 +38,7 @@ import { shippedFunction } from './shipped-function.js'
  * @property {number} priority
  * @property {((item: any) => unknown) | undefined} key undefined: items have no keys
  * @property {number} form what becomes of the mapper's results: 0, or FILTER or FLATTEN (chunk-flags.js)
+ * @property {boolean} transfer items are given away
  */
 
 /**
@@ -86,20 +88,23 @@ import { shippedFunction } from './shipped-function.js'
  * @typedef {Readonly<{ url: string, path: string }>} TaskFile
  */
 
+/** @typedef {'function' | 'pool' | 'native'} MapperKind */
+
 /**
  * @param {unknown} mapper
- * @returns {'function' | 'pool'}
+ * @returns {MapperKind}
  * @throws {TypeError} ERR_INVALID_ARG_TYPE
  */
 export function mapperKind(mapper) {
   if (typeof mapper === 'function') return 'function'
-  if (typeof mapper === 'object' && mapper !== null && startCall in mapper) return 'pool'
+  if (typeof mapper === 'object' && mapper !== null && startCall in mapper)
+    return takesAway in mapper ? 'native' : 'pool'
   throw invalidArgType('mapper', 'a function, a pool or a native operation', mapper)
 }
 
 /**
  * @param {unknown} options
- * @param {'function' | 'pool'} kind of the mapper
+ * @param {MapperKind} kind of the mapper
  * @param {number} [form] 0, FILTER or FLATTEN
  * @returns {Readonly<CallSettings>}
  * @throws {TypeError} ERR_INVALID_ARG_TYPE
@@ -123,6 +128,7 @@ export function parallelMapSettings(options, kind, form = 0) {
     priority: priority(given),
     key: keyFunction(given),
     form,
+    transfer: transfer(given, kind, form),
   })
 }
 
@@ -198,6 +204,18 @@ export function runSettings(options) {
 }
 
 /**
+ * @param {unknown} options of `run()` of a native operation
+ * @returns {ReturnType<typeof runSettings> & Readonly<{ transfer: boolean }>}
+ * @throws {TypeError} ERR_INVALID_ARG_TYPE
+ */
+export function nativeRunSettings(options) {
+  const given = optionsObject(options, NATIVE_RUN_OPTIONS)
+  if (given === undefined) return NATIVE_RUN_DEFAULTS
+  const { transfer: _, ...others } = given
+  return Object.freeze({ ...runSettings(others), transfer: flag(given, 'transfer', false) })
+}
+
+/**
  * @param {unknown} options of `pool.close()`
  * @returns {Readonly<{ force: boolean }>}
  * @throws {TypeError} ERR_INVALID_ARG_TYPE
@@ -254,13 +272,13 @@ export function optionsObject(options, known) {
 
 /**
  * @param {Record<string, unknown>} given
- * @param {'function' | 'pool'} kind
+ * @param {MapperKind} kind
  * @param {Readonly<CallSettings>} defaults
  */
 function windowSettings(given, kind, defaults) {
   // "All at once" is a fine thing to say to a pool, too: it means its capacity, as every number above that does.
   let concurrency = positiveIntegerOrInfinity(given, 'concurrency', defaults.concurrency)
-  if (kind === 'pool' && concurrency === Infinity) concurrency = undefined
+  if (kind !== 'function' && concurrency === Infinity) concurrency = undefined
   let backpressure =
     kind === 'function'
       ? positiveIntegerOrInfinity(given, 'backpressure', undefined)
@@ -299,6 +317,20 @@ function priority(given) {
   if (typeof value !== 'number') throw invalidArgType('priority', expected, value)
   if (!Number.isInteger(value) || Math.abs(value) > MAX_PRIORITY)
     throw outOfRange('priority', expected, value)
+  return value
+}
+
+/**
+ * @param {Record<string, unknown>} given
+ * @param {MapperKind} kind
+ * @param {number} form
+ */
+function transfer(given, kind, form) {
+  const value = flag(given, 'transfer', false)
+  if (value && kind !== 'native')
+    throw invalidArgType('transfer', 'false, because the mapper is no native operation', value)
+  if (value && form === FILTER)
+    throw invalidArgType('transfer', 'false, because filter() yields its items', value)
   return value
 }
 
@@ -428,6 +460,7 @@ const CALL_OPTIONS = [
   'settled',
   'priority',
   'key',
+  'transfer',
   ...TRY_OPTIONS,
 ]
 const POOL_OPTIONS = [
@@ -444,6 +477,7 @@ const POOL_OPTIONS = [
 ]
 const BATCH_OPTIONS = ['size', 'bytes', 'wait']
 const RUN_OPTIONS = ['signal', 'priority', ...TRY_OPTIONS]
+const NATIVE_RUN_OPTIONS = [...RUN_OPTIONS, 'transfer']
 const CLOSE_OPTIONS = ['force']
 
 /** The most items that travel together; also the bound of an automatic window, so that one chunk can fill it. */
@@ -473,10 +507,12 @@ const POOL_DEFAULTS = Object.freeze({
   priority: 0,
   key: undefined,
   form: 0,
+  transfer: false,
 })
 /** @type {Readonly<CallSettings>} */
 const FUNCTION_DEFAULTS = Object.freeze({ ...POOL_DEFAULTS, concurrency: 16, backpressure: 32 })
 const RUN_DEFAULTS = Object.freeze({ signal: undefined, tries: undefined, priority: 0 })
+const NATIVE_RUN_DEFAULTS = Object.freeze({ ...RUN_DEFAULTS, transfer: false })
 
 const PARENT_ONLY_FLAG =
   /^--(inspect|test|experimental-test|watch|eval|print|check|interactive|input-type|build-snapshot)\b|^-(e|p|pe|i|c)$/

@@ -7,6 +7,9 @@ export const skip = Symbol.for('millrace.skip')
 /** The method that makes an object a mapper: `[startCall](source, settings) → run`. */
 export const startCall = Symbol('millrace.startCall')
 
+/** A property of those mappers that items can be given away to: the option `transfer`. */
+export const takesAway = Symbol('millrace.takesAway')
+
 /** The method of the same objects for items that are promises: `[openRuns](skipped) → PoolRuns`. */
 export const openRuns = Symbol('millrace.openRuns')
 

@@ -82,7 +82,7 @@ export class PoolCall {
     this.#core = core
     this.#source = source
     this.#settings = settings
-    this.#writer = core.itemWriter()
+    this.#writer = core.itemWriter(settings)
     if (settings.key !== undefined) this.#keys = new KeyList()
     const { signal, preserveOrder, maxBytes, chunkSize, tries } = settings
     const timeout = tries?.timeout ?? 0

@@ -93,8 +93,11 @@ export class PoolCore {
     this.keep()
   }
 
-  /** For the items of one call. */
-  itemWriter() {
+  /**
+   * For the items of one call.
+   * @param {Readonly<import('./options.js').CallSettings>} [_settings]
+   */
+  itemWriter(_settings) {
     return new ItemWriter(/** @type {import('./item-writer.js').ItemEncoder} */ (this.#encoder))
   }
 

@@ -27,6 +27,15 @@ counts.map((count) => expect<Equal<typeof count, number>>())
 const replaced = replace('a', 'b', { maxOutputBytes: 100 }).run('a', { timeout: 100 })
 expect<Equal<typeof replaced, Promise<string>>>()
 
+// Items that are given away.
+const given = native.array.sort().run(Float64Array.of(1), { transfer: true, retries: 1 })
+expect<Equal<typeof given, Promise<Float64Array>>>()
+parallelMap([Buffer.from('a')], sha256(), { transfer: true })
+// @ts-expect-error a boolean
+parallelMap(['a'], sha256(), { transfer: 1 })
+// @ts-expect-error likewise
+sha256().run('a', { transfer: 'all' })
+
 // Pipes of each length.
 const one = pipe(gzip())
 expect<Equal<typeof one, NativeOperation<Bytes, Buffer>>>()

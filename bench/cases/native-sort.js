@@ -4,13 +4,8 @@ import { native } from 'millrace'
 import { withDelay } from '../event-loop-delay.js'
 
 export const sides = {
-  async millrace() {
-    const sort = native.array.sort()
-    await sort.run(doubles(WARM))
-    const item = doubles(ITEMS)
-    const { ms, delay } = await withDelay(() => sort.run(item).then(isSorted))
-    return { value: ITEMS / (ms / 1000), delay }
-  },
+  millrace: () => sorted(),
+  transferred: () => sorted({ transfer: true }),
 
   async TypedArray() {
     doubles(WARM).sort()
@@ -21,6 +16,14 @@ export const sides = {
     isSorted(item)
     return { value: ITEMS / (ms / 1000) }
   },
+}
+
+async function sorted(options) {
+  const sort = native.array.sort()
+  await sort.run(doubles(WARM), options)
+  const item = doubles(ITEMS)
+  const { ms, delay } = await withDelay(() => sort.run(item, options).then(isSorted))
+  return { value: ITEMS / (ms / 1000), delay }
 }
 
 /** The same every time: uniform, of both signs. */

@@ -1,11 +1,12 @@
 // Items of native operations on their way to Rust; `src/place/row.rs` reads them. What is small is copied into the
-// chunk's rows; what is large goes beside them, copied once, by Rust.
+// chunk's rows; what is large goes beside them: copied once, by Rust, or as it is, if it is given away.
 
 import { fileURLToPath } from 'node:url'
 import { types } from 'node:util'
 import { binaryKind } from '../codec/binary.js'
 import { invalidArgType, outOfRange } from '../errors.js'
 import { ItemWriter } from '../item-writer.js'
+import { givenAway, isDetached, mustBeTransferable } from './transfer.js'
 
 /**
  * What an operation takes as an item.
@@ -13,8 +14,8 @@ import { ItemWriter } from '../item-writer.js'
  */
 
 /**
- * Where the bytes go that are too large for a row.
- * @typedef {(bytes: Uint8Array) => void} Beside
+ * Where the bytes go that are too large for a row; `isOurs`: nobody else has them.
+ * @typedef {(bytes: Uint8Array, isOurs: boolean) => void} Beside
  */
 
 /** Items of one call, of which some have parts beside the chunk. */
@@ -28,12 +29,16 @@ export class NativeItemWriter extends ItemWriter {
   /**
    * @param {import('../binding.js').NativePool} native
    * @param {ItemKind} kind
+   * @param {Pick<import('../options.js').CallSettings, 'transfer' | 'tries'>} settings
    */
-  constructor(native, kind) {
-    const encoder = new NativeItemEncoder(kind, (bytes) => {
-      this.#large.push(this.count, native.putLarge(bytes))
+  constructor(native, kind, { transfer, tries }) {
+    // What is to be tried again must be there again.
+    const mayChange = tries === undefined || tries.retries === 0
+    const beside = (/** @type {Uint8Array} */ bytes, /** @type {boolean} */ isOurs) => {
+      this.#large.push(this.count, isOurs ? native.putTransferred(bytes, mayChange) : native.putLarge(bytes))
       this.#largeBytes += bytes.length
-    })
+    }
+    const encoder = new NativeItemEncoder(kind, beside, transfer)
     super(encoder)
     this.#encoder = encoder
     this.#native = native
@@ -101,15 +106,18 @@ class NativeItemEncoder {
   textEnd = 0
   #kind
   #beside
+  #transfers
   #scratch = NO_BYTES
 
   /**
    * @param {ItemKind} kind
    * @param {Beside} beside
+   * @param {boolean} [transfers] items are given away
    */
-  constructor(kind, beside) {
+  constructor(kind, beside, transfers = false) {
     this.#kind = kind
     this.#beside = beside
+    this.#transfers = transfers
   }
 
   clear() {
@@ -131,7 +139,7 @@ class NativeItemEncoder {
       default:
         if (typeof item === 'string') return this.#string(item)
         if (ArrayBuffer.isView(item)) return this.#part(BYTES, item)
-        if (types.isAnyArrayBuffer(item)) return this.#part(BYTES, new Uint8Array(item))
+        if (types.isAnyArrayBuffer(item)) return this.#part(BYTES, viewOf(item))
         throw invalidArgType('item', 'a string, a Buffer, a TypedArray, a DataView or an ArrayBuffer', item)
     }
   }
@@ -167,7 +175,7 @@ class NativeItemEncoder {
     const written = this.#scratch.write(item)
     const bytes = this.#scratch.subarray(0, sized(written))
     if (this.#scratch.length > KEPT_BYTES) this.#scratch = NO_BYTES
-    this.#beside(bytes)
+    this.#beside(bytes, false)
     this.rows[this.rowPos++] = TEXT | BESIDE
     return true
   }
@@ -177,16 +185,19 @@ class NativeItemEncoder {
    * @param {ArrayBufferView} view
    */
   #part(tag, view) {
+    mustBeThere(view)
     const { byteLength } = view
-    if (byteLength > INLINE_BYTES) {
-      if (!this.#hasRoom(1)) return false
-      this.#beside(bytesOf(view))
+    const isLarge = byteLength > INLINE_BYTES
+    if (!this.#hasRoom(isLarge ? 1 : 1 + byteLength)) return false
+    const given = this.#transfers ? this.#given(view) : undefined
+    const bytes = given ?? bytesOf(view)
+    if (isLarge) {
+      this.#beside(bytes, given !== undefined)
       this.rows[this.rowPos++] = tag | BESIDE
       return true
     }
-    if (!this.#hasRoom(1 + byteLength)) return false
     this.rows[this.rowPos] = tag
-    this.rows.set(bytesOf(view), this.rowPos + 1)
+    this.rows.set(bytes, this.rowPos + 1)
     this.rowPos += 1 + byteLength
     return true
   }
@@ -201,16 +212,46 @@ class NativeItemEncoder {
     this.rows[this.rowPos] = SEVERAL
     this.#word(this.rowPos + 1, item.length)
     this.rowPos += 5
+    const given = this.#transfers ? this.#givenAll(item) : []
     for (const [at, array] of item.entries()) {
-      const isLarge = array.byteLength > INLINE_BYTES
+      const bytes = given[at]?.bytes ?? bytesOf(array)
+      const isLarge = bytes.length > INLINE_BYTES
       this.rows[this.rowPos] = isLarge ? kinds[at] | BESIDE : kinds[at]
-      this.#word(this.rowPos + 1, sized(array.byteLength))
+      this.#word(this.rowPos + 1, bytes.length)
       this.rowPos += 5
-      if (isLarge) this.#beside(bytesOf(array))
-      else this.rows.set(bytesOf(array), this.rowPos)
+      if (isLarge) this.#beside(bytes, given[at]?.isOurs ?? false)
+      else this.rows.set(bytes, this.rowPos)
       this.rowPos += sizes[at]
     }
     return true
+  }
+
+  /** @param {ArrayBufferView} view */
+  #given(view) {
+    mustBeTransferable(view)
+    sized(view.byteLength)
+    return givenAway(view)
+  }
+
+  /**
+   * The bytes of all parts of an item; two of them may be the same memory.
+   * @param {ArrayBufferView[]} views
+   * @returns {{ bytes: Uint8Array, isOurs: boolean }[]}
+   */
+  #givenAll(views) {
+    for (const view of views) mustBeTransferable(view)
+    // What stays must be copied before the memory that it is in may be given away.
+    const kept = views.map((view) =>
+      view.byteLength === view.buffer.byteLength ? undefined : Uint8Array.from(bytesOf(view)),
+    )
+    /** @type {Map<ArrayBufferLike, Uint8Array | undefined>} */
+    const moved = new Map()
+    return views.map((view, at) => {
+      const { buffer } = view
+      if (kept[at] === undefined && !moved.has(buffer)) moved.set(buffer, givenAway(view))
+      const given = kept[at] === undefined ? moved.get(buffer) : undefined
+      return { bytes: given ?? kept[at] ?? bytesOf(view), isOurs: given !== undefined }
+    })
   }
 
   /** @param {number} bytes */
@@ -235,8 +276,22 @@ class NativeItemEncoder {
 function kindOf(item, name) {
   const kind = types.isTypedArray(item) ? CODES.get(item[Symbol.toStringTag]) : undefined
   if (kind === undefined) throw invalidArgType(name, EXPECTED_ARRAY, item)
-  sized(/** @type {ArrayBufferView} */ (item).byteLength)
+  const view = /** @type {ArrayBufferView} */ (item)
+  mustBeThere(view)
+  sized(view.byteLength)
   return kind
+}
+
+/** @param {ArrayBufferView} view */
+function mustBeThere(view) {
+  if (view.byteLength === 0 && isDetached(view.buffer))
+    throw invalidArgType('item', 'memory that is not detached', view)
+}
+
+/** @param {ArrayBufferLike} buffer */
+function viewOf(buffer) {
+  if (isDetached(buffer)) throw invalidArgType('item', 'memory that is not detached', buffer)
+  return new Uint8Array(buffer)
 }
 
 /**

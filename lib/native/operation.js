@@ -4,8 +4,8 @@
 
 import { availableParallelism, NativeOperation as Compiled, NativePool } from '../binding.js'
 import { invalidArgType } from '../errors.js'
-import { runSettings } from '../options.js'
-import { openRuns, startCall } from '../outcome.js'
+import { nativeRunSettings } from '../options.js'
+import { openRuns, startCall, takesAway } from '../outcome.js'
 import { PoolCall } from '../pool-call.js'
 import { PoolCore } from '../pool-core.js'
 import { PoolRuns } from '../pool-runs.js'
@@ -64,8 +64,9 @@ export class NativeOperation {
    * @returns {Promise<any>}
    */
   async run(item, options) {
-    const settings = runSettings(options)
-    if (settings.signal !== undefined || settings.tries !== undefined || settings.priority !== 0)
+    const settings = nativeRunSettings(options)
+    const { signal, tries, priority, transfer } = settings
+    if (signal !== undefined || tries !== undefined || priority !== 0 || transfer)
       return runAlone(this.#opened, item, settings)
     if (this.#runs === undefined || this.#runs.over) this.#runs = new PoolRuns(this.#opened)
     const runs = this.#runs
@@ -98,6 +99,10 @@ export class NativeOperation {
    */
   [startCall](source, settings) {
     return new PoolCall(this.#opened, source, settings)
+  }
+
+  get [takesAway]() {
+    return true
   }
 
   /** @param {unknown} skipped */
@@ -159,8 +164,9 @@ class OperationCore {
     this.capacity = this.#shared.capacity
   }
 
-  itemWriter() {
-    return new NativeItemWriter(this.native, this.#takes)
+  /** @param {Readonly<import('../options.js').CallSettings>} [settings] */
+  itemWriter(settings) {
+    return new NativeItemWriter(this.native, this.#takes, settings ?? NO_TRANSFER)
   }
 
   /** @param {import('../pool-core.js').PoolCall} call */
@@ -202,6 +208,8 @@ function sharedCore() {
   shared ??= new PoolCore('native', threads, make, undefined, {}, () => new NativeDecoder())
   return shared
 }
+
+const NO_TRANSFER = Object.freeze({ transfer: false, tries: undefined })
 
 /** How an item of an operation that takes this becomes bytes. */
 const TAKES = Object.freeze({

@@ -217,7 +217,7 @@ unsafe extern "C" fn on_environment_end(_hook: sys::napi_async_cleanup_hook_hand
     unsafe { &*state.cast::<State>() }.close();
 }
 
-fn check(status: sys::napi_status) -> Result<()> {
+pub fn check(status: sys::napi_status) -> Result<()> {
     if status == sys::Status::napi_ok {
         Ok(())
     } else {

@@ -6,6 +6,7 @@ mod operation;
 mod options;
 mod pool;
 mod source;
+mod transferred;
 mod worker;
 
 use crate::error::Error;

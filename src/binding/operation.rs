@@ -1,5 +1,6 @@
 //! A native operation as JavaScript holds it, and what operations give as values of JavaScript.
 
+use super::transferred;
 use crate::{
     native::{Array, Failure, Operation, Output, Value},
     place::row,
@@ -61,6 +62,11 @@ pub fn to_javascript(env: &Env, value: Output) -> Result<Unknown<'_>> {
         Value::Array(elements) => array(env, elements),
         Value::Arrays(arrays) => list(env, arrays.into_iter().map(Value::Array).collect()),
         Value::List(values) => list(env, values),
+        Value::Transferred(code, memory) => {
+            let array = transferred::typed_array(env, code, &memory)?;
+            // SAFETY: a live value of this environment.
+            Ok(unsafe { Unknown::from_raw_unchecked(env.raw(), array) })
+        }
         Value::Record(fields) => {
             let mut object = Object::new(env)?;
             for (name, value) in fields {

@@ -6,6 +6,7 @@ use super::{
     operation::{NativeOperation, to_javascript},
     options::{CommandOptions, LifeOptions, ProcessOptions, TryOptions, f64_of, micros, whole},
     thrown,
+    transferred::References,
 };
 use crate::{
     engine::{CallConfig, Cancel, ChunkId, MAX_CHUNK_ITEMS, PARTITIONS, PoolConfig},
@@ -26,7 +27,7 @@ use napi::{
 };
 use napi_derive::napi;
 use std::{
-    cell::{Cell, RefCell},
+    cell::{Cell, OnceCell, RefCell},
     collections::HashMap,
     os::fd::AsRawFd,
     sync::{Arc, Weak},
@@ -45,6 +46,9 @@ pub struct NativePool {
     open: RefCell<Option<Open>>,
     held: Cell<bool>,
     large: RefCell<Waiting>,
+    /// What was given away, once something was.
+    references: OnceCell<References>,
+    env: Env,
     /// Of worker processes.
     started: Option<Arc<Started>>,
 }
@@ -54,6 +58,15 @@ pub struct NativePool {
 struct Waiting {
     next: u32,
     bytes: HashMap<u32, Large>,
+}
+
+impl Waiting {
+    fn put(&mut self, large: Large) -> u32 {
+        let id = self.next;
+        self.next = id.wrapping_add(1);
+        self.bytes.insert(id, large);
+        id
+    }
 }
 
 struct Open {
@@ -136,11 +149,25 @@ impl NativePool {
     /// Copies what is too large for a row of items; returns the number under which `submit` takes it.
     #[napi(catch_unwind)]
     pub fn put_large(&self, bytes: &[u8]) -> u32 {
-        let mut waiting = self.large.borrow_mut();
-        let id = waiting.next;
-        waiting.next = id.wrapping_add(1);
-        waiting.bytes.insert(id, bytes.to_vec());
-        id
+        self.large.borrow_mut().put(Large::Copied(bytes.to_vec()))
+    }
+
+    /// Takes bytes as they are, to read them in place, and to change them if nobody needs them a second time. Returns as
+    /// `putLarge` does. Nobody else must know the array, or what it is a view of (`lib/native/transfer.js`).
+    #[napi(catch_unwind)]
+    #[allow(clippy::needless_pass_by_value)] // napi hands arguments over by value
+    pub fn put_transferred(
+        &self,
+        #[napi(ts_arg_type = "Uint8Array")] bytes: Unknown<'_>,
+        may_change: bool,
+    ) -> Result<u32> {
+        let open = self.open.borrow();
+        let pool = open.as_ref().map(|open| Arc::downgrade(&open.pool)).unwrap_or_default();
+        let references = self.references.get_or_init(|| References::new(self.env, pool));
+        // SAFETY: the one caller, lib/native/item-writer.js, has an ArrayBuffer that was transferred just now and that it
+        // tells nobody of, and lets go of it.
+        let memory = unsafe { references.take(bytes.raw(), may_change) }?;
+        Ok(self.large.borrow_mut().put(Large::Transferred(Arc::new(memory))))
     }
 
     /// Forgets what was put and will not be submitted.
@@ -150,6 +177,7 @@ impl NativePool {
         for id in ids {
             waiting.bytes.remove(id);
         }
+        self.delete_released();
     }
 
     /// The values that are beside the batch that was collected last.
@@ -175,6 +203,8 @@ impl NativePool {
             open: RefCell::new(Some(Open { poll: watcher, pool })),
             held: Cell::new(false),
             large: RefCell::default(),
+            references: OnceCell::new(),
+            env,
             started: None,
         })
     }
@@ -408,7 +438,14 @@ impl NativePool {
             pool.bell.ring();
         }
         poll.keep_alive(busy || more || self.held.get());
+        self.delete_released();
         result
+    }
+
+    fn delete_released(&self) {
+        if let Some(references) = self.references.get() {
+            references.delete_released();
+        }
     }
 
     fn act(&self, act: impl FnOnce(&mut Core)) {

@@ -11,6 +11,7 @@ mod sha256_pair;
 mod spec;
 #[cfg(feature = "text")]
 mod text;
+pub mod transferred;
 mod value;
 
 pub use failure::Failure;
@@ -25,6 +26,16 @@ pub trait Step: Send + Sync + 'static {
 
     /// Whether two values are done faster together on one thread than one after the other.
     fn likes_pairs(&self) -> bool {
+        false
+    }
+
+    /// Whether its result can take the place of its item, which is a typed array.
+    fn changes(&self) -> bool {
+        false
+    }
+
+    /// Makes the result of the typed array with this code where its elements are. `false`: it cannot, and has not.
+    fn change(&self, _code: u8, _elements: &mut [u8]) -> bool {
         false
     }
 
@@ -58,6 +69,19 @@ impl Operation {
     #[must_use]
     pub fn likes_pairs(&self) -> bool {
         matches!(self.steps.as_slice(), [step] if step.likes_pairs())
+    }
+
+    /// Whether a typed array can become its own result. Not in a pipe, whose next step would take it from there.
+    #[must_use]
+    pub fn changes(&self) -> bool {
+        matches!(self.steps.as_slice(), [step] if step.changes())
+    }
+
+    /// Makes the result of a typed array, that with this code, where its elements are. `Ok(false)`: nothing was done.
+    pub fn change(&self, code: u8, elements: &mut [u8]) -> Result<bool, Failure> {
+        let [step] = self.steps.as_slice() else { return Ok(false) };
+        let change = || step.change(code, elements);
+        std::panic::catch_unwind(AssertUnwindSafe(change)).map_err(|panic| panicked(panic.as_ref()))
     }
 
     /// Takes two items at once. Only for what [likes pairs](Self::likes_pairs).

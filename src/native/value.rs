@@ -1,7 +1,7 @@
 //! What operations take and give: text, bytes, typed arrays, and the plain values that are results.
 
-use super::Failure;
-use std::borrow::Cow;
+use super::{Failure, transferred::Transferred};
+use std::{borrow::Cow, sync::Arc};
 
 /// One value between JavaScript and an operation, or between two operations of a pipe. Borrowed as long as nobody needs
 /// to change it.
@@ -22,6 +22,8 @@ pub enum Value<'a> {
     List(Vec<Value<'static>>),
     /// A plain object.
     Record(Vec<(&'static str, Value<'static>)>),
+    /// A typed array, that with this code, in the memory that came with its item.
+    Transferred(u8, Arc<Transferred>),
 }
 
 /// What an operation has made: nothing in it is borrowed.
@@ -161,6 +163,7 @@ impl<'a> Value<'a> {
             Self::Arrays(arrays) => Value::Arrays(arrays.into_iter().map(Array::into_owned).collect()),
             Self::List(values) => Value::List(values),
             Self::Record(fields) => Value::Record(fields),
+            Self::Transferred(code, memory) => Value::Transferred(code, memory),
         }
     }
 
@@ -173,7 +176,7 @@ impl<'a> Value<'a> {
             Self::BigInt(_) => "a bigint",
             Self::Text(_) => "text",
             Self::Bytes(_) => "bytes",
-            Self::Array(_) => "a typed array",
+            Self::Array(_) | Self::Transferred(..) => "a typed array",
             Self::Arrays(_) => "several typed arrays",
             Self::List(_) => "a list",
             Self::Record(_) => "an object",

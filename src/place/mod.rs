@@ -25,10 +25,13 @@ pub use pool::Pool;
 
 use crate::{
     engine::{CallId, Status, WorkerId},
-    native::{Operation, Output},
+    native::{
+        Operation, Output,
+        transferred::{Reading, Transferred},
+    },
 };
 use millrace_channel::talk::Progress;
-use std::sync::Arc;
+use std::{ops::Deref, sync::Arc};
 
 /// A part of a chunk on its way to a worker: `count` items whose rows and texts lie one behind the other.
 #[derive(Clone, Copy, Debug)]
@@ -54,7 +57,53 @@ pub struct Part<'a> {
 }
 
 /// Bytes that an item of a native operation takes along beside its row.
-pub type Large = Vec<u8>;
+#[derive(Debug)]
+pub enum Large {
+    Copied(Vec<u8>),
+    /// JavaScript gave them away.
+    Transferred(Arc<Transferred>),
+}
+
+impl Large {
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Copied(bytes) => bytes.len(),
+            Self::Transferred(memory) => memory.len(),
+        }
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The bytes, for as long as they are needed. `None`: they are gone.
+    #[must_use]
+    pub fn read(&self) -> Option<Held<'_>> {
+        match self {
+            Self::Copied(bytes) => Some(Held::Copied(bytes)),
+            Self::Transferred(memory) => memory.read().map(Held::Transferred),
+        }
+    }
+}
+
+/// Bytes of an item, which stay while somebody has this.
+pub enum Held<'a> {
+    Copied(&'a [u8]),
+    Transferred(Reading<'a>),
+}
+
+impl Deref for Held<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Copied(bytes) => bytes,
+            Self::Transferred(bytes) => bytes,
+        }
+    }
+}
 
 /// Bytes of one item or outcome.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 //! one after the other, so that the engine's limits mean the same here as for processes. All operations share the
 //! workers: each call says what runs for its items.
 
-use super::{Events, ItemSize, Large, Outcome, Part, Place, Pool, row};
+use super::{Events, Held, ItemSize, Large, Outcome, Part, Place, Pool, row};
 use crate::{
     engine::{CELLS, CallId, Status, WorkerId},
     native::{Failure, Operation, Output, Value},
@@ -191,11 +191,11 @@ fn run(queue: &Mutex<Queue>, shared: &Shared) {
             };
             chunk
         };
-        run_chunk(&chunk, shared);
+        run_chunk(chunk, shared);
     }
 }
 
-fn run_chunk(chunk: &Chunk, shared: &Shared) {
+fn run_chunk(mut chunk: Chunk, shared: &Shared) {
     let start = Instant::now();
     let (mut answers, mut answered) = (Vec::new(), start);
     let mut ends = Vec::with_capacity(chunk.sizes.len() + 1);
@@ -208,8 +208,8 @@ fn run_chunk(chunk: &Chunk, shared: &Shared) {
         let row = |item: u32| &chunk.rows[ends[item as usize]..ends[item as usize + 1]];
         // Both run on this thread, and end together.
         match chunk.operation.likes_pairs().then(|| claim::claim(&chunk.claims)).flatten() {
-            Some(second) => answers.extend(pair(chunk, [(item, row(item)), (second, row(second))])),
-            None => answers.push(outcome(chunk, item, row(item))),
+            Some(second) => answers.extend(pair(&chunk, [(item, row(item)), (second, row(second))])),
+            None => answers.push(outcome(&chunk, item, row(item))),
         }
         let now = Instant::now();
         if now - answered > ANSWER_EVERY {
@@ -219,6 +219,8 @@ fn run_chunk(chunk: &Chunk, shared: &Shared) {
     }
     let micros = start.elapsed().as_micros().min(u128::from(u32::MAX)) as u32;
     answers.push(Answer::Done { worker: chunk.worker, cell: chunk.cell, micros });
+    // The JavaScript thread, which hears of it, is then the last one to have it, and need not be woken for that.
+    chunk.large.clear();
     answer(shared, &mut answers);
 }
 
@@ -240,7 +242,23 @@ fn outcome(chunk: &Chunk, item: u32, row: &[u8]) -> Answer {
     if row.first() == Some(&REJECTED_BEFORE) {
         return rejected_before(chunk, item);
     }
-    settled(chunk, item, read(chunk, item, row).and_then(|item| chunk.operation.run(item)))
+    if let Some(outcome) = changed(chunk, item, row) {
+        return outcome;
+    }
+    let value = held(chunk, item).and_then(|large| chunk.operation.run(row::item(row, row::beside(&large))?));
+    settled(chunk, item, value)
+}
+
+/// Makes the result of an item in its own memory, if it was given away for that.
+fn changed(chunk: &Chunk, item: u32, row: &[u8]) -> Option<Answer> {
+    let code = row::array_beside(row).filter(|_| chunk.operation.changes())?;
+    let large = large(chunk, item).iter().find_map(|(of, large)| (*of == item).then_some(large))?;
+    let Large::Transferred(memory) = &**large else { return None };
+    let changed = chunk.operation.change(code, &mut *memory.change()?);
+    // Where nothing was changed, nobody can read it any more all the same.
+    let refused = || Failure::Internal("an item that cannot be changed where it is".to_owned());
+    let value = changed.and_then(|changed| if changed { Ok(()) } else { Err(refused()) });
+    Some(settled(chunk, item, value.map(|()| Value::Transferred(code, Arc::clone(memory)))))
 }
 
 /// Runs two items at once.
@@ -248,7 +266,11 @@ fn pair(chunk: &Chunk, items: [(u32, &[u8]); 2]) -> [Answer; 2] {
     if items.iter().any(|(_, row)| row.first() == Some(&REJECTED_BEFORE)) {
         return items.map(|(item, row)| outcome(chunk, item, row));
     }
-    match items.map(|(item, row)| read(chunk, item, row)) {
+    let large = match items.map(|(item, _)| held(chunk, item)) {
+        [Ok(first), Ok(second)] => [first, second],
+        _ => return items.map(|(item, row)| outcome(chunk, item, row)),
+    };
+    match [0, 1].map(|at| row::item(items[at].1, row::beside(&large[at]))) {
         [Ok(first), Ok(second)] => {
             let [first, second] = chunk.operation.run_pair([first, second]);
             [settled(chunk, items[0].0, first), settled(chunk, items[1].0, second)]
@@ -257,9 +279,16 @@ fn pair(chunk: &Chunk, items: [(u32, &[u8]); 2]) -> [Answer; 2] {
     }
 }
 
-fn read<'a>(chunk: &'a Chunk, item: u32, row: &'a [u8]) -> Result<Value<'a>, Failure> {
-    let first = chunk.large.partition_point(|(of, _)| *of < item);
-    row::item(row, row::beside(&chunk.large[first..]))
+/// What the item has beside its row, and perhaps those after it.
+fn large(chunk: &Chunk, item: u32) -> &[(u32, Arc<Large>)] {
+    &chunk.large[chunk.large.partition_point(|(of, _)| *of < item)..]
+}
+
+/// What the item has beside its row, as long as it is read.
+fn held(chunk: &Chunk, item: u32) -> Result<Vec<Held<'_>>, Failure> {
+    let gone = || Failure::Internal("the memory of an item is gone".to_owned());
+    let parts = large(chunk, item).iter().take_while(|(of, _)| *of == item);
+    parts.map(|(_, bytes)| bytes.read().ok_or_else(gone)).collect()
 }
 
 fn rejected_before(chunk: &Chunk, item: u32) -> Answer {

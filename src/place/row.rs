@@ -1,9 +1,9 @@
 //! Values of native operations as rows, with the tags of the codec (`lib/codec/decoder.js`), and items of such
 //! operations, as `lib/native/item-writer.js` writes them.
 
-use super::Large;
+use super::Held;
 use crate::native::{Array, Failure, Output, Value};
-use std::{borrow::Cow, sync::Arc};
+use std::borrow::Cow;
 
 /// A string of latin1 characters: u32 length, characters in the text.
 const LATIN1: u8 = 5;
@@ -29,6 +29,7 @@ pub fn large_size(value: &Output) -> Option<usize> {
         Value::Text(text) => text.len(),
         Value::Bytes(bytes) => bytes.len(),
         Value::Array(array) => array.as_bytes().len(),
+        Value::Transferred(_, memory) => return Some(memory.len()),
         _ => return None,
     };
     (bytes >= LARGE_BYTES).then_some(bytes)
@@ -43,7 +44,8 @@ pub fn large(at: u32, bytes: u32) -> Vec<u8> {
 /// Appends a value to a row and its text.
 pub fn encode(value: &Output, row: &mut Vec<u8>, text: &mut Vec<u8>) {
     match value {
-        Value::Undefined => row.push(0),
+        // What was transferred goes by itself.
+        Value::Undefined | Value::Transferred(..) => row.push(0),
         Value::Null => row.push(1),
         Value::Number(number) => {
             row.push(4);
@@ -90,7 +92,7 @@ pub const MAX_ROW_BYTES: usize = 1 << 30;
 #[must_use]
 pub fn size(value: &Output) -> usize {
     5 + match value {
-        Value::Undefined | Value::Null | Value::Number(_) | Value::BigInt(_) => 40,
+        Value::Undefined | Value::Null | Value::Number(_) | Value::BigInt(_) | Value::Transferred(..) => 40,
         Value::Text(text) => text.len(),
         Value::Bytes(bytes) => bytes.len(),
         Value::Array(array) => array.as_bytes().len(),
@@ -151,9 +153,18 @@ pub fn item<'a>(row: &'a [u8], mut beside: impl FnMut() -> Option<&'a [u8]>) -> 
 }
 
 /// The parts of an item that lie beside its chunk.
-pub fn beside<'a>(large: &'a [(u32, Arc<Large>)]) -> impl FnMut() -> Option<&'a [u8]> {
+pub fn beside<'a>(large: &'a [Held<'_>]) -> impl FnMut() -> Option<&'a [u8]> {
     let mut parts = large.iter();
-    move || parts.next().map(|(_, bytes)| bytes.as_slice())
+    move || parts.next().map(|bytes| &**bytes)
+}
+
+/// The code of the typed array that an item is, where it lies beside its chunk as a whole.
+#[must_use]
+pub fn array_beside(row: &[u8]) -> Option<u8> {
+    match *row {
+        [tag] if tag & BESIDE != 0 && !matches!(tag & !BESIDE, TEXT | BYTES) => Some(tag & !BESIDE),
+        _ => None,
+    }
 }
 
 fn part(tag: u8, bytes: &[u8]) -> Option<Value<'_>> {
@@ -178,8 +189,7 @@ mod tests {
         assert_eq!(item(b"\x00text", none).unwrap(), Value::Text("text".into()));
         assert_eq!(item(b"\x01\xff", none).unwrap(), Value::Bytes(Cow::Borrowed(&[0xff])));
         assert_eq!(item(b"\x21", || Some(b"far")).unwrap(), Value::Bytes(Cow::Borrowed(b"far")));
-        let mut parts = [vec![9u8, 8], vec![7]].into_iter().map(Arc::new).map(|bytes| (0, bytes)).collect::<Vec<_>>();
-        parts.pop();
+        let parts = [Held::Copied(&[9u8, 8])];
         let row = b"\x40\x02\0\0\0\x02\x01\0\0\0\x05\x22\x02\0\0\0";
         let several = item(row, beside(&parts)).unwrap();
         assert_eq!(several, Value::Arrays(vec![Array::U8(Cow::Borrowed(&[5])), Array::U8(Cow::Borrowed(&[9, 8]))]));

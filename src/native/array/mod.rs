@@ -79,6 +79,21 @@ impl Step for ArrayOf {
             Self::Dot => unreachable!("it was done above"),
         })
     }
+
+    fn changes(&self) -> bool {
+        matches!(self, Self::Sort)
+    }
+
+    fn change(&self, code: u8, elements: &mut [u8]) -> bool {
+        // Of its type, and empty.
+        let Some(kind) = Array::from_bytes(code, &[]).filter(|_| self.changes()) else { return false };
+        with_elements!(kind, |none, _kind| sort_bytes(&none, elements))
+    }
+}
+
+/// Sorts elements of the type of those.
+fn sort_bytes<T: Element>(_: &[T], elements: &mut [u8]) -> bool {
+    bytemuck::try_cast_slice_mut(elements).map(order::sort_in_place::<T>).is_ok()
 }
 
 fn total<T: Element>(elements: &[T]) -> Value<'static> {

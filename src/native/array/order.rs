@@ -11,20 +11,31 @@ use std::borrow::Cow;
 pub fn sort<T: Element>(elements: Cow<'_, [T]>) -> Vec<T> {
     let mut keys: Vec<T::Key> = match elements {
         Cow::Borrowed(elements) => elements.par_iter().with_min_len(PART).map(|element| element.key()).collect(),
-        Cow::Owned(elements) => {
-            // A key and its element have the same size.
-            let mut keys = cast_vec::<T, T::Key>(elements);
-            keys.par_iter_mut().with_min_len(PART).for_each(|key| *key = bytemuck::cast::<T::Key, T>(*key).key());
-            keys
+        Cow::Owned(mut elements) => {
+            sort_in_place(&mut elements);
+            return elements;
         }
     };
+    sort_keys::<T>(&mut keys);
+    // A key and its element have the same size.
+    cast_vec(keys)
+}
+
+/// The same, where the elements are.
+pub fn sort_in_place<T: Element>(elements: &mut [T]) {
+    let keys: &mut [T::Key] = bytemuck::cast_slice_mut(elements);
+    keys.par_iter_mut().with_min_len(PART).for_each(|key| *key = bytemuck::cast::<T::Key, T>(*key).key());
+    sort_keys::<T>(keys);
+}
+
+/// Sorts keys, and makes elements of them again.
+fn sort_keys<T: Element>(keys: &mut [T::Key]) {
     if keys.len() < RADIX_FROM {
         keys.sort_unstable();
     } else {
         keys.radix_sort_unstable();
     }
     keys.par_iter_mut().with_min_len(PART).for_each(|key| *key = bytemuck::cast::<T, T::Key>(T::of_key(*key)));
-    cast_vec(keys)
 }
 
 /// Where the elements of the sorted array were. Equal ones stay in their order.
