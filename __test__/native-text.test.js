@@ -1,9 +1,10 @@
 // Text operations, against the methods of JavaScript's own strings.
 
 import assert from 'node:assert/strict'
+import { constants } from 'node:buffer'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { native, parallelMap } from '../index.js'
+import { failureOf, native, parallelMap } from '../index.js'
 
 const TEXTS = [
   '',
@@ -200,6 +201,23 @@ test('a result that would be too large is an error, not the end', () => {
   const replace = native.replace(/a/g, '$`$`', { maxOutputBytes: 1000 })
   assert.throws(() => replace.runSync('a'.repeat(1000)), { code: 'ERR_OUTPUT_TOO_LARGE', limit: 1000 })
   assert.equal(replace.runSync('b'), 'b')
+})
+
+test('a string longer than there are is an error of its item, and of no other', async () => {
+  const million = native.replace(/a/g, 'b'.repeat(1e6), { maxOutputBytes: 2 ** 31 })
+  const tooLong = {
+    name: 'OutputTooLargeError',
+    code: 'ERR_OUTPUT_TOO_LARGE',
+    limit: constants.MAX_STRING_LENGTH,
+  }
+  const long = 'a'.repeat(1 + constants.MAX_STRING_LENGTH / 1e6)
+  assert.throws(() => million.runSync(long), tooLong)
+  const [first, second, third] = await parallelMap(['a', long, 'a'], million, { settled: true }).toArray()
+  assert.deepEqual([first.value.length, third.value.length], [1e6, 1e6])
+  assert.throws(() => {
+    throw second.reason
+  }, tooLong)
+  assert.equal(failureOf(second).index, 1)
 })
 
 test('many matches of a large text', async () => {

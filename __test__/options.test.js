@@ -62,6 +62,7 @@ describe('parallelMap', () => {
     priority: 0,
     key: undefined,
     form: 0,
+    transfer: false,
   }
 
   test('defaults, by the kind of the mapper', () => {

@@ -2,6 +2,7 @@
 // operations share one pool of threads, as many as there are processors; it is made when the first one runs, and what
 // runs for the items of a call is said when the call begins.
 
+import { constants } from 'node:buffer'
 import { availableParallelism, NativeOperation as Compiled, NativePool } from '../binding.js'
 import { invalidArgType } from '../errors.js'
 import { nativeRunSettings } from '../options.js'
@@ -42,7 +43,8 @@ export class NativeOperation {
   constructor(steps) {
     this.#steps = steps
     try {
-      this.#compiled = new Compiled(JSON.stringify(steps.map(({ spec }) => spec)))
+      const spec = JSON.stringify(steps.map(({ spec }) => spec))
+      this.#compiled = new Compiled(spec, constants.MAX_LENGTH, constants.MAX_STRING_LENGTH)
     } catch (error) {
       throw thrownFailure(this.#label, error)
     }

@@ -2,7 +2,7 @@
 
 use super::transferred;
 use crate::{
-    native::{Array, Failure, Operation, Output, Value},
+    native::{Array, Failure, Limits, Operation, Output, Value},
     place::row,
 };
 use napi::{
@@ -25,10 +25,14 @@ pub struct NativeOperation {
 
 #[napi]
 impl NativeOperation {
+    /// `max_bytes`, `max_units`: most bytes of a Buffer, and units of a string.
     #[napi(constructor, catch_unwind)]
-    #[allow(clippy::needless_pass_by_value)] // napi hands arguments over by value
-    pub fn new(spec: String) -> Result<Self> {
-        Operation::new(&spec).map(|operation| Self { operation: Arc::new(operation) }).map_err(|error| failed(&error))
+    #[allow(clippy::needless_pass_by_value, clippy::cast_sign_loss)] // napi hands arguments over by value, and as numbers
+    pub fn new(spec: String, max_bytes: f64, max_units: f64) -> Result<Self> {
+        let limits = Limits { bytes: max_bytes as u64, units: max_units as u64 };
+        Operation::new(&spec, limits)
+            .map(|operation| Self { operation: Arc::new(operation) })
+            .map_err(|error| failed(&error))
     }
 
     /// Runs one item here and now. `large` are the parts that are not in the row, which nobody changes meanwhile.

@@ -11,6 +11,9 @@ pub enum Failure {
     /// The result would be larger than it may become, in bytes.
     #[error("the result would be larger than {limit} bytes")]
     TooLarge { limit: u64 },
+    /// The result would be a longer string than there is, in units of UTF-16.
+    #[error("the result would be a string of more than {limit} characters")]
+    TooLong { limit: u64 },
     /// Text is expected, and these bytes are not UTF-8.
     #[error("invalid UTF-8 at byte {at}")]
     Text { at: usize },
@@ -50,7 +53,7 @@ impl Failure {
         let number = |number: u64| Value::Number(number as f64);
         let mut fields = vec![("kind", text(self.kind())), ("message", text(&self.to_string()))];
         match self {
-            Self::TooLarge { limit } => fields.push(("limit", number(*limit))),
+            Self::TooLarge { limit } | Self::TooLong { limit } => fields.push(("limit", number(*limit))),
             Self::Text { at } | Self::Pattern { at, .. } => fields.push(("at", number(*at as u64))),
             Self::System { error, call, path } => {
                 fields.push(("errno", Value::Number(f64::from(error.raw_os_error().unwrap_or(0)))));
@@ -80,7 +83,7 @@ impl Failure {
     fn kind(&self) -> &'static str {
         match self {
             Self::Corrupt(_) => "corrupt",
-            Self::TooLarge { .. } => "too large",
+            Self::TooLarge { .. } | Self::TooLong { .. } => "too large",
             Self::Text { .. } => "text",
             Self::Range(_) => "range",
             Self::Type(_) => "type",

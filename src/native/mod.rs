@@ -48,20 +48,29 @@ pub trait Step: Send + Sync + 'static {
 /// What runs for each item of a call.
 pub struct Operation {
     steps: Vec<Box<dyn Step>>,
+    limits: Limits,
+}
+
+/// What JavaScript can hold: bytes of a Buffer, units of UTF-16 of a string.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    pub bytes: u64,
+    pub units: u64,
 }
 
 impl Operation {
     /// The operation that a JSON text describes.
-    pub fn new(json: &str) -> Result<Self, Failure> {
+    pub fn new(json: &str, limits: Limits) -> Result<Self, Failure> {
         let steps: Vec<spec::StepSpec> =
             serde_json::from_str(json).map_err(|error| Failure::Internal(format!("no operation: {error}")))?;
-        Ok(Self { steps: steps.into_iter().map(spec::StepSpec::build).collect::<Result<_, _>>()? })
+        let steps = steps.into_iter().map(spec::StepSpec::build).collect::<Result<_, _>>()?;
+        Ok(Self { steps, limits })
     }
 
     /// Takes one item through all steps. A panic is this item's failure and no more: no step holds anything that it could
     /// leave half done.
     pub fn run(&self, item: Value<'_>) -> Result<Output, Failure> {
-        let all = || self.steps.iter().try_fold(item, |value, step| step.run(value)).map(Value::into_owned);
+        let all = || self.steps.iter().try_fold(item, |value, step| step.run(value))?.into_owned().within(self.limits);
         std::panic::catch_unwind(AssertUnwindSafe(all)).unwrap_or_else(|panic| Err(panicked(panic.as_ref())))
     }
 
@@ -111,6 +120,8 @@ pub fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
 mod tests {
     use super::*;
 
+    const LIMITS: Limits = Limits { bytes: 8, units: 4 };
+
     struct Panics;
 
     impl Step for Panics {
@@ -121,15 +132,33 @@ mod tests {
 
     #[test]
     fn a_panic_is_a_failure_of_its_item() {
-        let operation = Operation { steps: vec![Box::new(Panics)] };
+        let operation = Operation { steps: vec![Box::new(Panics)], limits: LIMITS };
         let failure = operation.run(Value::Null).unwrap_err();
         assert_eq!(failure.to_string(), "a panic in native code: on purpose");
     }
 
     #[test]
+    fn what_javascript_cannot_hold_is_a_failure() {
+        let fits = |value: Value<'static>| match value.within(LIMITS) {
+            Ok(_) => Ok(()),
+            Err(Failure::TooLarge { limit } | Failure::TooLong { limit }) => Err(limit),
+            Err(other) => panic!("{other}"),
+        };
+        // In bytes it is longer than in units.
+        for text in ["", "abcd", "äöüß", "💡💡"] {
+            assert_eq!(fits(text.to_owned().into()), Ok(()), "{text}");
+            assert_eq!(fits(format!("{text}abcde").into()), Err(4), "{text}");
+            assert_eq!(fits(Value::List(vec![Value::Null, format!("{text}💡💡💡").into()])), Err(4), "{text}");
+        }
+        assert_eq!((fits(vec![0; 8].into()), fits(vec![0; 9].into())), (Ok(()), Err(8)));
+        assert_eq!(fits(Value::Array(Array::F64(vec![0.0; 2].into()))), Err(8));
+        assert_eq!(fits(Value::Number(0.0)), Ok(()));
+    }
+
+    #[test]
     fn nonsense_is_no_operation() {
         for json in ["", "{}", "[{}]", r#"[{"op":"unknown"}]"#] {
-            assert!(matches!(Operation::new(json), Err(Failure::Internal(_))), "{json}");
+            assert!(matches!(Operation::new(json, LIMITS), Err(Failure::Internal(_))), "{json}");
         }
     }
 }

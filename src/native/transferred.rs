@@ -73,7 +73,7 @@ impl Transferred {
     /// The bytes, as long as nobody changes or has changed them, and they are there.
     #[must_use]
     pub fn read(&self) -> Option<Reading<'_>> {
-        let more = |users| (users < TAKEN - 1).then_some(users + 1);
+        let more = |users: u32| users.checked_add(1).filter(|more| *more < TAKEN);
         self.users.fetch_update(Acquire, Relaxed, more).ok()?;
         if self.keeper.enter() {
             return Some(Reading { memory: self });

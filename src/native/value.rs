@@ -1,6 +1,6 @@
 //! What operations take and give: text, bytes, typed arrays, and the plain values that are results.
 
-use super::{Failure, transferred::Transferred};
+use super::{Failure, Limits, transferred::Transferred};
 use std::{borrow::Cow, sync::Arc};
 
 /// One value between JavaScript and an operation, or between two operations of a pipe. Borrowed as long as nobody needs
@@ -167,6 +167,24 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// The value, if JavaScript can hold it.
+    pub fn within(self, limits: Limits) -> Result<Self, Failure> {
+        match &self {
+            Self::Text(text) => limits.text(text)?,
+            Self::Bytes(bytes) => limits.bytes(bytes)?,
+            Self::Array(array) => limits.bytes(array.as_bytes())?,
+            Self::List(values) => {
+                for value in values {
+                    if let Value::Text(text) = value {
+                        limits.text(text)?;
+                    }
+                }
+            }
+            _ => {}
+        }
+        Ok(self)
+    }
+
     /// JavaScript sees to the types of items, and pipes are checked when they are made: this is for whoever did neither.
     fn unexpected(&self, expected: &str) -> Failure {
         let got = match self {
@@ -182,6 +200,21 @@ impl<'a> Value<'a> {
             Self::Record(_) => "an object",
         };
         Failure::Type(format!("expected {expected}, got {got}"))
+    }
+}
+
+impl Limits {
+    fn text(self, text: &str) -> Result<(), Failure> {
+        let units = || text.chars().map(char::len_utf16).sum::<usize>() as u64;
+        // No character has fewer bytes than units.
+        if text.len() as u64 <= self.units || units() <= self.units {
+            return Ok(());
+        }
+        Err(Failure::TooLong { limit: self.units })
+    }
+
+    fn bytes(self, bytes: &[u8]) -> Result<(), Failure> {
+        if bytes.len() as u64 <= self.bytes { Ok(()) } else { Err(Failure::TooLarge { limit: self.bytes }) }
     }
 }
 

@@ -254,7 +254,7 @@ fn changed(chunk: &Chunk, item: u32, row: &[u8]) -> Option<Answer> {
     let code = row::array_beside(row).filter(|_| chunk.operation.changes())?;
     let large = large(chunk, item).iter().find_map(|(of, large)| (*of == item).then_some(large))?;
     let Large::Transferred(memory) = &**large else { return None };
-    let changed = chunk.operation.change(code, &mut *memory.change()?);
+    let changed = chunk.operation.change(code, &mut memory.change()?);
     // Where nothing was changed, nobody can read it any more all the same.
     let refused = || Failure::Internal("an item that cannot be changed where it is".to_owned());
     let value = changed.and_then(|changed| if changed { Ok(()) } else { Err(refused()) });

@@ -50,7 +50,7 @@ const LARGEST_PIECE: u64 = 64 << 20;
 #[cfg(all(test, feature = "compression"))]
 mod tests {
     use super::{super::Operation, *};
-    use crate::native::Value;
+    use crate::native::{Limits, Value};
     use proptest::prelude::*;
 
     const PAIRS: [(&str, &str); 7] = [
@@ -64,7 +64,7 @@ mod tests {
     ];
 
     fn operation(steps: &[&str]) -> Operation {
-        Operation::new(&format!("[{}]", steps.join(","))).unwrap()
+        Operation::new(&format!("[{}]", steps.join(",")), Limits { bytes: u64::MAX, units: u64::MAX }).unwrap()
     }
 
     proptest! {
