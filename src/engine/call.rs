@@ -1,26 +1,20 @@
-//! One call: its window, its queue, the order in which its outcomes are delivered.
+//! One call: its chunks, and the parts of them that wait for a worker.
+
+mod delivery;
 
 use super::{
-    Action, CallConfig, CallId, ChunkId, Credit, MAX_AUTO_WINDOW, MAX_CHUNK_ITEMS, Micros, Status, WorkerId,
+    Action, CallConfig, CallId, ChunkId, Credit, Micros, WorkerId,
     keyed::{Keyed, Partition},
     tries::Tries,
+    window::{TARGET_CHUNK_NANOS, Window},
 };
 use std::{
     collections::{BTreeMap, VecDeque},
     ops::Range,
 };
 
-/// How long a chunk should keep a worker busy: long against the cost of a crossing (some 20 µs), short against what a
-/// user would notice.
-const TARGET_CHUNK_NANOS: u64 = 2_000_000;
 /// The most small parts that wait in a worker.
 const MAX_PARTS_AHEAD: u64 = 32;
-/// Items of a call with keys that may be between source and consumer for each worker, however slow they are: among few
-/// items there may be none for it.
-const KEYED_WINDOW: u32 = 64;
-/// A measured chunk may be followed by one at most this many times as large.
-const GROWTH: u32 = 8;
-
 /// Consecutive items of one chunk that wait for a worker.
 #[derive(Clone, Debug)]
 pub(super) struct Part {
@@ -70,15 +64,7 @@ pub(super) struct Call {
     cursor: u32,
     /// The error that stops the call.
     stop: Option<Stop>,
-    /// Items and bytes between source and consumer.
-    in_window: u32,
-    window_bytes: u64,
-    /// The part of them that is delivered.
-    unconsumed: u32,
-    unconsumed_bytes: u64,
-    nanos_per_item: Option<u64>,
-    /// Items of the largest chunk that was measured lately.
-    measured_items: u32,
+    window: Window,
 }
 
 #[derive(Debug)]
@@ -132,12 +118,7 @@ impl Call {
             next_sequence: 0,
             cursor: 0,
             stop: None,
-            in_window: 0,
-            window_bytes: 0,
-            unconsumed: 0,
-            unconsumed_bytes: 0,
-            nanos_per_item: None,
-            measured_items: 0,
+            window: Window::default(),
         }
     }
 
@@ -188,7 +169,7 @@ impl Call {
         if self.keyed.is_none() {
             return 0;
         }
-        let nanos = self.nanos_per_item.unwrap_or(TARGET_CHUNK_NANOS).max(1);
+        let nanos = self.nanos_per_item().unwrap_or(TARGET_CHUNK_NANOS).max(1);
         (TARGET_CHUNK_NANOS / nanos).min(MAX_PARTS_AHEAD) as usize
     }
 
@@ -281,8 +262,7 @@ impl Call {
             self.queue.push_back(Part { chunk: id, items: 0..sizes.len() as u32, attempt: 1, alone: false });
         }
         self.chunks.insert(id.sequence, Chunk { items, keys: keys.into(), delivered: 0, parts });
-        self.in_window += sizes.len() as u32;
-        self.window_bytes += sizes.iter().map(|&bytes| u64::from(bytes)).sum::<u64>();
+        self.window.take(sizes);
         Some(id)
     }
 
@@ -377,117 +357,6 @@ impl Call {
         }
     }
 
-    /// The item is there, and has not ended.
-    pub fn is_open(&self, chunk: ChunkId, item: u32) -> bool {
-        let items = self.chunks.get(&chunk.sequence).map(|chunk| &chunk.items);
-        items.and_then(|items| items.get(item as usize)).is_some_and(|item| !item.ended)
-    }
-
-    /// Notes how an item ended; false where that is not wanted.
-    pub fn finish_item(&mut self, chunk: ChunkId, item: u32, status: Status, bytes: u32) -> bool {
-        if self.cancelled || self.stop.is_some_and(|stop| self.is_past(stop, chunk, item, status)) {
-            return false;
-        }
-        let id = chunk;
-        let Some(chunk) = self.chunks.get_mut(&id.sequence) else { return false };
-        let Some(state) = chunk.items.get_mut(item as usize).filter(|item| !item.ended) else { return false };
-        self.window_bytes = self.window_bytes - u64::from(state.bytes) + u64::from(bytes);
-        *state = Item { ended: true, bytes };
-        self.tries.forget(id, item);
-        // One that was cut off still runs; we hear of its end.
-        if status != Status::TimedOut {
-            self.end_key(id, item);
-        }
-        true
-    }
-
-    /// Whether values of these items are noted together: all are wanted, and none needs a look of its own.
-    pub fn takes_values(&self, id: ChunkId, items: &Range<u32>) -> bool {
-        let chunk = self.chunks.get(&id.sequence);
-        let items = chunk.and_then(|chunk| chunk.items.get(items.start as usize..items.end as usize));
-        self.starts_items()
-            && self.keyed.is_none()
-            && self.tries.is_empty()
-            && items.is_some_and(|items| items.iter().all(|item| !item.ended))
-    }
-
-    /// Notes values of consecutive items, which it [takes](Self::takes_values).
-    pub fn finish_values(&mut self, id: ChunkId, start: u32, sizes: &[u32]) {
-        let Some(chunk) = self.chunks.get_mut(&id.sequence) else { return };
-        let mut before = 0;
-        for (item, &bytes) in chunk.items[start as usize..].iter_mut().zip(sizes) {
-            before += u64::from(item.bytes);
-            *item = Item { ended: true, bytes };
-        }
-        self.window_bytes = self.window_bytes - before + sizes.iter().map(|&bytes| u64::from(bytes)).sum::<u64>();
-    }
-
-    /// Whether an outcome comes too late for the error that stops the call. What is before that error is still wanted,
-    /// unless it is an error too: then it is what the raised signal made of a running item, and the first one is thrown.
-    fn is_past(&self, stop: Stop, chunk: ChunkId, item: u32, status: Status) -> bool {
-        let place = |chunk: ChunkId, item: u32| (chunk.sequence.wrapping_sub(self.cursor), item);
-        !self.config.ordered || stop.delivered || status.is_error() || place(chunk, item) > place(stop.chunk, stop.item)
-    }
-
-    /// This error stops the call.
-    pub fn stop_at(&mut self, chunk: ChunkId, item: u32) {
-        self.stop = Some(Stop { chunk, item, delivered: false });
-        self.drop_queue();
-    }
-
-    /// The error that stops the call waits for items before it.
-    pub fn stop_waits(&self) -> bool {
-        self.stop.is_some_and(|stop| !stop.delivered)
-    }
-
-    /// Delivers items that have ended, whatever their place.
-    pub fn deliver(&mut self, id: ChunkId, items: Range<u32>, actions: &mut VecDeque<Action>) {
-        let Some(chunk) = self.chunks.get_mut(&id.sequence) else { return };
-        let Range { start, end } = items;
-        chunk.delivered += end - start;
-        self.unconsumed += end - start;
-        let ended = &chunk.items[start as usize..end as usize];
-        self.unconsumed_bytes += ended.iter().map(|item| u64::from(item.bytes)).sum::<u64>();
-        let whole = chunk.is_whole();
-        actions.push_back(Action::Deliver { chunk: id, start, end });
-        if let Some(stop) = self.stop.as_mut().filter(|stop| stop.chunk == id && (start..end).contains(&stop.item)) {
-            stop.delivered = true;
-        }
-        if whole {
-            self.release(id, actions);
-        }
-    }
-
-    /// Delivers all that is next in order. `runs` tells whether a worker has an item that has not ended.
-    pub fn deliver_in_order(&mut self, actions: &mut VecDeque<Action>, runs: impl Fn(ChunkId, u32) -> bool) {
-        while let Some(chunk) = self.chunks.get(&self.cursor) {
-            let id = ChunkId { call: self.id, sequence: self.cursor };
-            let item = chunk.delivered;
-            let ready = chunk.items[item as usize..].iter().take_while(|item| item.ended).count();
-            if ready > 0 {
-                let mut end = item + ready as u32;
-                // Nothing comes after the error that stops the call.
-                if let Some(stop) = self.stop.filter(|stop| stop.chunk == id && (item..end).contains(&stop.item)) {
-                    end = stop.item + 1;
-                }
-                self.cursor = self.cursor.wrapping_add(u32::from(end as usize == chunk.items.len()));
-                self.deliver(id, item..end, actions);
-            } else {
-                // An item that will have no outcome: the error that stops the call takes its place.
-                match self.stop {
-                    Some(stop) if !stop.delivered && !runs(id, item) => {
-                        self.deliver(stop.chunk, stop.item..stop.item + 1, actions);
-                    }
-                    _ => {}
-                }
-                return;
-            }
-            if self.stop.is_some_and(|stop| stop.delivered) {
-                return;
-            }
-        }
-    }
-
     /// A part of the chunk has left its worker; the last one of the call gives the lanes back that it had there.
     pub fn part_ended(&mut self, id: ChunkId, lanes: u32, actions: &mut VecDeque<Action>) {
         self.dispatches -= 1;
@@ -513,64 +382,21 @@ impl Call {
         }
     }
 
-    /// The owner may count the bytes of an outcome that it made itself (of a lost item) otherwise than we do: never
-    /// more than was delivered is taken off, and when all is consumed the count is right again.
     pub fn consume(&mut self, items: u32, bytes: u64) {
-        let items = items.min(self.unconsumed);
-        self.unconsumed -= items;
-        let bytes = if self.unconsumed == 0 { self.unconsumed_bytes } else { bytes.min(self.unconsumed_bytes) };
-        self.unconsumed_bytes -= bytes;
-        self.in_window -= items;
-        self.window_bytes -= bytes;
+        self.window.consume(items, bytes);
     }
 
-    /// A worker took this long for this many items, in so many lanes: as many of them overlapped.
+    /// A worker took this long for this many items, in so many lanes.
     pub fn measure(&mut self, items: u32, lanes: u32, micros: u32) {
-        if items == 0 {
-            return;
-        }
-        // Half a microsecond: the clock's own grain.
-        let nanos = (u64::from(micros) * 1000).max(500) * u64::from(lanes.min(items)) / u64::from(items);
-        self.nanos_per_item = Some(self.nanos_per_item.map_or(nanos, |before| u64::midpoint(before, nanos)));
-        self.measured_items = items.max(self.measured_items.min(items.saturating_mul(2)));
+        self.window.measure(items, lanes, micros);
     }
 
     pub fn nanos_per_item(&self) -> Option<u64> {
-        self.nanos_per_item
-    }
-
-    fn chunk_items(&self) -> u32 {
-        let window = self.config.window.unwrap_or(MAX_AUTO_WINDOW);
-        let (wanted, most) = match self.config.chunk {
-            Some(chunk) => (chunk, window),
-            // Every worker should have its two chunks, whatever the window.
-            None => (self.fitting_items(), window / self.most_holders.saturating_mul(2)),
-        };
-        wanted.clamp(1, most.clamp(1, MAX_CHUNK_ITEMS))
-    }
-
-    /// As many items as take a worker with all its lanes one to two milliseconds, as far as we know.
-    fn fitting_items(&self) -> u32 {
-        let Some(nanos) = self.nanos_per_item else { return 1 };
-        let target = TARGET_CHUNK_NANOS * u64::from(self.config.concurrency.div_ceil(self.most_holders));
-        let fitting = target.div_ceil(nanos.max(1)).min(u64::from(MAX_CHUNK_ITEMS)) as u32;
-        // Those with keys travel in parts of their own, however large their chunk.
-        if self.keyed.is_some() { fitting } else { fitting.min(self.measured_items.saturating_mul(GROWTH)) }
+        self.window.nanos_per_item()
     }
 
     pub fn credit(&self) -> Credit {
-        let chunk = self.chunk_items();
-        let keyed = if self.keyed.is_some() { self.most_holders.saturating_mul(KEYED_WINDOW) } else { 0 };
-        let least = self.config.concurrency.saturating_mul(2).max(keyed.min(MAX_AUTO_WINDOW));
-        let automatic =
-            || self.most_holders.saturating_mul(2).saturating_mul(chunk).max(least).min(MAX_AUTO_WINDOW.max(least));
-        let window = self.config.window.unwrap_or_else(automatic);
-        Credit {
-            items: window.saturating_sub(self.in_window),
-            bytes: self.config.max_bytes.saturating_sub(self.window_bytes),
-            chunk,
-            hungry: false,
-        }
+        self.window.credit(&self.config, self.most_holders)
     }
 }
 

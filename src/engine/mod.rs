@@ -22,6 +22,7 @@
 
 mod call;
 mod contract;
+mod dispatch;
 mod ending;
 mod keyed;
 mod lifecycle;
@@ -31,6 +32,7 @@ mod sim;
 #[cfg(test)]
 mod tests;
 mod tries;
+mod window;
 mod worker;
 
 pub use contract::{

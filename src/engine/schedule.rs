@@ -2,9 +2,7 @@
 //! that a busy worker has not begun to one that is idle.
 
 use super::{
-    Action, CallId, Engine, MAX_BARREN_DEATHS, Micros, WorkerId,
-    call::Call,
-    worker::{Dispatch, Worker},
+    Action, CallId, Engine, MAX_BARREN_DEATHS, Micros, WorkerId, call::Call, dispatch::Dispatch, worker::Worker,
 };
 use std::cmp::Reverse;
 

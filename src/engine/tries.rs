@@ -7,7 +7,7 @@
 use super::{
     Action, CallId, ChunkId, Engine, Micros, Status, WorkerId,
     call::{Call, Part},
-    worker::Cut,
+    dispatch::Cut,
 };
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -3,64 +3,8 @@
 //! A worker runs up to `lanes` items at a time, of one part or of several. What we know of that lags behind: an item
 //! counts as running until we have heard of its end, and the parts that were sent first have the first choice.
 
-use super::{CELLS, CallId, ChunkId, Micros, Sent, Violation, Why, WorkerId, call::Part};
-use std::{
-    collections::{BTreeMap, VecDeque},
-    ops::Range,
-};
-
-/// A part that a worker holds. Its items are numbered from `start` in the chunk, from 0 in the cell.
-#[derive(Debug)]
-pub(super) struct Dispatch {
-    pub cell: u8,
-    pub chunk: ChunkId,
-    pub start: u32,
-    /// Lowered when items are taken back.
-    pub end: u32,
-    /// Which try at its items it is.
-    pub attempt: u32,
-    /// Its item is suspected of a crash: while the worker has it, it gets nothing else.
-    pub alone: bool,
-    /// How many items of its call the worker may run at once: the same for all parts of the call that it holds.
-    pub lanes: u32,
-    /// Since when the worker has it, or since when it is the first.
-    pub since: Micros,
-    /// Items that have ended.
-    pub finished: u32,
-    ended: Vec<bool>,
-    /// Items were asked back: not again before the answer, and not after one that brought nothing.
-    pub exhausted: bool,
-    /// Everything was taken back before it began: its call knows nothing of it any more, and only its cell is still in
-    /// use, until the worker comes past it. That can take long, where it waits behind a slow item of another call.
-    void: bool,
-    /// Its call was cut off: how long the worker may take to come past what is void.
-    pub grace: Option<Micros>,
-    /// `TakeBack`s that are not answered.
-    asked: u32,
-    /// Of a call with a time-out.
-    timing: Option<Box<Timing>>,
-}
-
-/// How long the items of a part have run; they are numbered as in the cell.
-#[derive(Debug)]
-struct Timing {
-    timeout: Micros,
-    /// When each item was first seen to be claimed, from the first to the last one that was.
-    seen: Vec<Micros>,
-    /// The items before it have ended.
-    open: u32,
-    /// Those that ran for too long and have not ended, and when their worker is killed for it.
-    cut_off: BTreeMap<u32, Micros>,
-}
-
-/// An item that has run for too long; `index` is its number in the cell.
-pub(super) struct Cut {
-    pub cell: u8,
-    pub index: u32,
-    pub chunk: ChunkId,
-    pub item: u32,
-    pub attempt: u32,
-}
+use super::{CELLS, CallId, ChunkId, Micros, Sent, Violation, Why, WorkerId, call::Part, dispatch::Dispatch};
+use std::{collections::VecDeque, ops::Range};
 
 /// An item that has ended in a worker.
 pub(super) struct Ended {
@@ -71,69 +15,6 @@ pub(super) struct Ended {
     pub first: bool,
     /// It was cut off before, and how it has ended is of no interest.
     pub cut_off: bool,
-}
-
-impl Dispatch {
-    pub fn unfinished(&self) -> impl DoubleEndedIterator<Item = u32> {
-        (self.start..self.end).filter(|item| !self.ended[(item - self.start) as usize])
-    }
-
-    pub fn has_unfinished(&self) -> bool {
-        self.finished < self.items()
-    }
-
-    pub fn items(&self) -> u32 {
-        self.end - self.start
-    }
-
-    /// Where the items begin that were not claimed, if `claimed` were. An item that has ended was claimed, whatever the
-    /// worker says now.
-    pub fn first_unclaimed(&self, claimed: u32) -> u32 {
-        let ended = self.ended[..self.items() as usize].iter().rposition(|ended| *ended).map_or(0, |at| at as u32 + 1);
-        let cut_off =
-            self.timing.as_ref().and_then(|timing| timing.cut_off.last_key_value()).map_or(0, |(at, _)| at + 1);
-        self.start + claimed.clamp(ended.max(cut_off), self.items())
-    }
-
-    /// Items that were not begun may still come back: they can be asked back, or were, and the answer is to come.
-    pub fn may_come_back(&self) -> bool {
-        !self.exhausted || self.asked > 0
-    }
-
-    pub fn is_timed(&self) -> bool {
-        self.timing.is_some()
-    }
-
-    pub fn is_cut_off(&self, item: u32) -> bool {
-        self.timing.as_ref().is_some_and(|timing| timing.cut_off.contains_key(&(item - self.start)))
-    }
-
-    /// Notes how many of its items are claimed by now; hands over those that have run for too long, and returns when
-    /// the next one has.
-    pub fn look(&mut self, claimed: u32, now: Micros, mut overdue: impl FnMut(Cut)) -> Option<Micros> {
-        let items = self.items();
-        let timing = self.timing.as_mut()?;
-        // One that lies may have claimed what was taken back since.
-        let seen = (claimed as usize).max(timing.seen.len()).min(items as usize);
-        timing.seen.resize(seen, now);
-        while (timing.open as usize) < seen && self.ended[timing.open as usize] {
-            timing.open += 1;
-        }
-        let mut next = None::<Micros>;
-        for index in timing.open..seen as u32 {
-            if self.ended[index as usize] || timing.cut_off.contains_key(&index) {
-                continue;
-            }
-            let due = timing.seen[index as usize].saturating_add(timing.timeout);
-            if due <= now {
-                let (cell, chunk, item, attempt) = (self.cell, self.chunk, self.start + index, self.attempt);
-                overdue(Cut { cell, index, chunk, item, attempt });
-            } else {
-                next = next.into_iter().chain([due]).min();
-            }
-        }
-        next
-    }
 }
 
 /// Items that came back.
@@ -345,8 +226,7 @@ impl Worker {
     /// Notes that items of the part in this cell are asked back; returns how many items it has.
     pub fn ask_back(&mut self, cell: u8) -> u32 {
         self.dispatch_mut(cell).map_or(0, |part| {
-            part.exhausted = true;
-            part.asked += 1;
+            part.ask_back();
             part.items()
         })
     }
@@ -455,7 +335,7 @@ impl Worker {
     pub fn runs_item(&self, chunk: ChunkId, item: u32) -> bool {
         self.dispatches()
             .filter(|part| part.chunk == chunk && (part.start..part.end).contains(&item))
-            .any(|part| !part.ended[(item - part.start) as usize] && !part.is_cut_off(item))
+            .any(|part| !part.has_ended(item) && !part.is_cut_off(item))
     }
 
     /// Parts of which something runs, or is to run.
@@ -465,10 +345,7 @@ impl Worker {
 
     /// The item has run for too long: if it does not end until then, the worker is killed.
     pub fn cut_off(&mut self, cell: u8, index: u32, kill_at: Micros) {
-        let timing = self.dispatch_mut(cell).and_then(|part| part.timing.as_mut());
-        if let Some(timing) = timing
-            && timing.cut_off.insert(index, kill_at).is_none()
-        {
+        if self.dispatch_mut(cell).is_some_and(|part| part.cut_off(index, kill_at)) {
             self.cut_off += 1;
         }
     }
@@ -482,8 +359,7 @@ impl Worker {
         if self.cut_off == 0 {
             return None;
         }
-        let timings = self.dispatches.iter().filter_map(|part| part.timing.as_ref());
-        timings.flat_map(|timing| timing.cut_off.values().copied()).min()
+        self.dispatches.iter().flat_map(Dispatch::kill_times).min()
     }
 
     /// Takes a part, of whose call it may run so many items at once, each for so long.
@@ -491,48 +367,26 @@ impl Worker {
         if self.lanes > 1 && self.free_lanes() > 0 {
             self.moved = now;
         }
-        let Part { chunk, items, attempt, alone } = part;
         let mut taken = [false; CELLS];
         let cells = self.dispatches.iter().map(|part| part.cell).chain(self.reserved.iter().map(|(cell, _)| *cell));
         for cell in cells {
             taken[usize::from(cell)] = true;
         }
         let cell = taken.iter().position(|taken| !taken).expect("a worker without a cell takes no parts") as u8;
+        let (chunk, attempt, Range { start, end }) = (part.chunk, part.attempt, part.items.clone());
         if !self.calls.contains(&chunk.call) {
             self.calls.push(chunk.call);
         }
-        let (start, end) = (items.start, items.end);
         self.idle_since = None;
         self.tasks_left = self.tasks_left.map(|left| left.saturating_sub(end - start));
-        self.dispatches.push_back(Dispatch {
-            cell,
-            chunk,
-            start,
-            end,
-            attempt,
-            alone,
-            lanes,
-            since: now,
-            finished: 0,
-            ended: vec![false; items.len()],
-            exhausted: false,
-            void: false,
-            grace: None,
-            asked: 0,
-            timing: timeout
-                .map(|timeout| Box::new(Timing { timeout, seen: Vec::new(), open: 0, cut_off: BTreeMap::new() })),
-        });
+        self.dispatches.push_back(Dispatch::new(cell, part, lanes, timeout, now));
         Sent { cell, chunk, start, end, lanes, attempt }
     }
 
     /// The item in this cell has ended.
     pub fn finish_item(&mut self, cell: u8, item: u32) -> Result<Ended, Violation> {
         let part = self.dispatch_mut(cell).ok_or(Violation)?;
-        if item >= part.items() || std::mem::replace(&mut part.ended[item as usize], true) {
-            return Err(Violation);
-        }
-        part.finished += 1;
-        let cut_off = part.timing.as_mut().is_some_and(|timing| timing.cut_off.remove(&item).is_some());
+        let cut_off = part.finish(item)?;
         let (chunk, item, attempt) = (part.chunk, part.start + item, part.attempt);
         self.cut_off -= u32::from(cut_off);
         Ok(Ended { chunk, item, attempt, first: !std::mem::replace(&mut self.finished_any, true), cut_off })
@@ -542,18 +396,13 @@ impl Worker {
     /// each needs a look of its own.
     pub fn open_items(&self, cell: u8, items: Range<u32>) -> Result<Option<(ChunkId, Range<u32>)>, Violation> {
         let part = self.dispatches.iter().find(|part| part.cell == cell).ok_or(Violation)?;
-        if items.end > part.items() || part.ended[items.start as usize..items.end as usize].contains(&true) {
-            return Err(Violation);
-        }
-        let cut_off = part.timing.as_ref().is_some_and(|timing| !timing.cut_off.is_empty());
-        Ok((!cut_off).then_some((part.chunk, part.start + items.start..part.start + items.end)))
+        Ok(part.open_items(items)?.map(|items| (part.chunk, items)))
     }
 
     /// These have ended; true where they are the first that the worker has finished.
     pub fn finish_items(&mut self, cell: u8, items: Range<u32>) -> bool {
         if let Some(part) = self.dispatch_mut(cell) {
-            part.finished += items.len() as u32;
-            part.ended[items.start as usize..items.end as usize].fill(true);
+            part.finish_items(items);
         }
         !std::mem::replace(&mut self.finished_any, true)
     }
@@ -567,8 +416,8 @@ impl Worker {
         let part = self.dispatches.remove(at).ok_or(Violation)?;
         self.moved = now;
         self.idle_since = self.dispatches.is_empty().then_some(now);
-        if part.asked > 0 {
-            self.reserved.push((cell, part.asked));
+        if part.answers() > 0 {
+            self.reserved.push((cell, part.answers()));
         }
         if let Some(first) = self.dispatches.front_mut().filter(|_| at == 0) {
             first.since = now;
@@ -585,17 +434,12 @@ impl Worker {
             return None;
         }
         let part = self.dispatch_mut(cell)?;
-        part.asked = part.asked.saturating_sub(1);
-        let old = part.end;
-        part.end = part.first_unclaimed(end);
-        part.exhausted = part.end == old || part.asked > 0;
-        let whole = part.items() == 0 && !std::mem::replace(&mut part.void, part.end == part.start);
+        let (items, whole) = part.give_back(end);
         if let Some((now, grace)) = cut_off.filter(|_| whole) {
             part.since = now;
             part.grace = Some(grace);
         }
-        let (chunk, items, attempt, alone) = (part.chunk, part.end..old, part.attempt, part.alone);
-        let lanes = part.lanes;
+        let (chunk, attempt, alone, lanes) = (part.chunk, part.attempt, part.alone, part.lanes);
         let lanes = if whole && !self.runs(chunk.call) { lanes } else { 0 };
         self.tasks_left = self.tasks_left.map(|left| left + items.len() as u32);
         Some(Returned { chunk, items, attempt, alone, whole, lanes })
