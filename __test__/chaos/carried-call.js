@@ -21,6 +21,8 @@ export async function carryOut(call, pool, { plan, tally, signal, note }) {
   if (call.consumer === 'run') await runs(context)
   else await results(context)
   note(`call: ${call.consumer}`)
+  if (call.keys > 0) note('call with keys')
+  if (call.options.priority !== 0) note('call with a priority')
 }
 
 /** An item that hangs at every try is cut off once; all else that fails is tried again. */
@@ -94,7 +96,15 @@ function stall(dice, note) {
 
 /** The same items by `run()`, some hundred at a time. */
 async function runs({ call, pool, judge, plan, options, control, reason, note }) {
-  const { settled: _, stopOnError: _1, preserveOrder: _2, chunkSize: _3, backpressure: _4, ...each } = options
+  const {
+    settled: _,
+    stopOnError: _1,
+    preserveOrder: _2,
+    chunkSize: _3,
+    backpressure: _4,
+    key: _5,
+    ...each
+  } = options
   let next = 0
   const lane = async () => {
     while (next < call.count && !control?.signal.aborted) {

@@ -35,6 +35,7 @@ const plan = new Plan(seed, items, seconds * DEATHS_PER_SECOND)
 const tally = new Tally()
 const notes = {}
 const exits = {}
+const recycled = {}
 const note = (name) => (notes[name] = (notes[name] ?? 0) + 1)
 /** Never aborted, and given to nearly every call. */
 const { signal } = new AbortController()
@@ -69,6 +70,9 @@ async function chaos() {
     pool.on('workerExit', ({ exitCode, signal }) => {
       const how = signal ?? `exit code ${exitCode}`
       exits[how] = (exits[how] ?? 0) + 1
+    })
+    pool.on('workerRecycle', ({ reason }) => {
+      recycled[reason] = (recycled[reason] ?? 0) + 1
     })
   }
   const outside = new Outside(pools, seed, 400)
@@ -145,6 +149,7 @@ function report(outside, took) {
   print('from outside', { SIGKILL, SIGSTOP, 'pool resized': outside.resized })
   print('calls and consumers', notes)
   print('processes ended by', exits)
+  print('processes replaced or sent away for', recycled)
   print('hit by what was meant for others', tally.hit)
   const rate = Math.round(tally.items / took).toLocaleString('en')
   console.log(

@@ -10,8 +10,8 @@ export const MAX_MEMORY = 160 * 2 ** 20
 
 /** The options of each pool. */
 export const POOLS = [
-  { size: 2, concurrencyPerWorker: 1, gracePeriod: 100 },
-  { size: 2, concurrencyPerWorker: 4, gracePeriod: 50 },
+  { size: 2, concurrencyPerWorker: 1, gracePeriod: 100, maxTasksPerWorker: 5000, idleTimeout: 500 },
+  { size: 2, concurrencyPerWorker: 4, gracePeriod: 50, maxAge: 3000, minWorkers: 1 },
 ]
 
 export class Plan {
@@ -41,6 +41,7 @@ export class Plan {
     const retries = POOLS[pool].concurrencyPerWorker > 1 ? 3 : dice.pick([2, 3])
     const errors = dice.pick(['settled', 'settled', 'settled', 'collected', 'stop'])
     const consumer = dice.pick(['for await', 'for await', 'toArray', 'forEach', 'stages', 'run'])
+    const keys = dice.pick([0, 0, 0, 1, 3, 200])
     return {
       place,
       first,
@@ -52,6 +53,7 @@ export class Plan {
       ending: count > 50 ? dice.pick(['end', 'end', 'end', 'end', 'break', 'abort', 'abort later']) : 'end',
       endsAfter: dice.below(Math.max(1, count)),
       stalls: dice.pick([0, 0, 0, 1, 3]),
+      keys,
       options: {
         preserveOrder: !dice.once(3),
         chunkSize: dice.pick(['auto', 'auto', 'auto', 1, 16, 300]),
@@ -59,6 +61,8 @@ export class Plan {
         retries,
         crashRetries: dice.pick([0, 1, 2]),
         timeout: TIMEOUT,
+        priority: dice.pick([0, 0, 0, 7, -7]),
+        key: keys > 0 ? ({ number }) => number % keys : undefined,
         backoff: { initial: dice.pick([0, 1, 20]), jitter: 0.5 },
         settled: errors === 'settled',
         stopOnError: errors !== 'collected',
