@@ -62,7 +62,6 @@ export class Plan {
         crashRetries: dice.pick([0, 1, 2]),
         timeout: TIMEOUT,
         priority: dice.pick([0, 0, 0, 7, -7]),
-        key: keys > 0 ? ({ number }) => number % keys : undefined,
         backoff: { initial: dice.pick([0, 1, 20]), jitter: 0.5 },
         settled: errors === 'settled',
         stopOnError: errors !== 'collected',
