@@ -21,7 +21,7 @@ export async function carryOut(call, pool, { plan, tally, signal, note }) {
   if (call.consumer === 'run') await runs(context)
   else await results(context)
   note(`call: ${call.consumer}`)
-  if (call.keys > 0) note('call with keys')
+  if (call.keys > 0 && call.consumer !== 'run') note('call with keys')
   if (call.options.priority !== 0) note('call with a priority')
 }
 
@@ -34,7 +34,8 @@ function retryIfOf(plan, call) {
 
 async function results(context) {
   const { call, pool, judge, plan, options, control, reason, note } = context
-  let calls = parallelMap(itemsOf(plan, call), pool, options)
+  const key = call.keys > 0 ? ({ number }) => number % call.keys : undefined
+  let calls = parallelMap(itemsOf(plan, call), pool, { ...options, key })
   if (call.consumer === 'stages') calls = calls.batch(9).flatMap((some) => some.values())
   let failed
   let left = false
@@ -96,15 +97,7 @@ function stall(dice, note) {
 
 /** The same items by `run()`, some hundred at a time. */
 async function runs({ call, pool, judge, plan, options, control, reason, note }) {
-  const {
-    settled: _,
-    stopOnError: _1,
-    preserveOrder: _2,
-    chunkSize: _3,
-    backpressure: _4,
-    key: _5,
-    ...each
-  } = options
+  const { settled: _, stopOnError: _1, preserveOrder: _2, chunkSize: _3, backpressure: _4, ...each } = options
   let next = 0
   const lane = async () => {
     while (next < call.count && !control?.signal.aborted) {
