@@ -1214,6 +1214,11 @@ export interface WorkerPool<Item = any, Result = any> extends Operation<Item, Re
     event: Event,
     listener: (...args: WorkerPoolEvents[Event]) => void,
   ): this
+  /** The same as `off()`: `events.once(pool, …)` and `events.on(pool, …)` of Node call it. */
+  removeListener<Event extends keyof WorkerPoolEvents>(
+    event: Event,
+    listener: (...args: WorkerPoolEvents[Event]) => void,
+  ): this
 }
 
 /**
@@ -1359,6 +1364,11 @@ export interface WorkerPoolEvents {
   ]
   /** A process has ended, whether it had become ready or not: by itself (`exitCode`) or by a signal. */
   workerExit: [event: { worker: number; pid: number; exitCode: number | null; signal: string | null }]
+  /**
+   * Never told: what fails is told by the call that it belongs to. Node's `events.once(pool, 'workerExit')` and
+   * `events.on(pool, 'message')` listen to it, too, so it may be listened to.
+   */
+  error: [error: Error]
 }
 
 /** Options of `pool.run()`. */

@@ -1,6 +1,7 @@
 // What workers write, as the options `stdout` and `stderr` say, and what a pool tells its listeners.
 
 import assert from 'node:assert/strict'
+import { on as eventsOf, once as nextEvent } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { describe, test } from 'node:test'
 import { parallelMap, workerPool } from '../index.js'
@@ -199,9 +200,50 @@ describe('listeners', () => {
     assert.equal(on, 2)
   })
 
+  test('events.once() and events.on() of Node wait for them', LIMIT, async (t) => {
+    const warnings = []
+    const onWarning = (warning) => warnings.push(warning)
+    process.on('warning', onWarning)
+    t.after(() => process.off('warning', onWarning))
+    const pool = openPool(t, undefined, { size: 1, ...BOTH })
+    // More often than an emitter bears listeners that nobody takes away.
+    for (let code = 1; code <= 12; code++) {
+      const exit = nextEvent(pool, 'workerExit')
+      await rejection(pool.run({ act: 'exit', code }))
+      const [event] = await exit
+      assert.equal(event.exitCode, code)
+    }
+    const leaving = new AbortController()
+    const gone = nextEvent(pool, 'workerRecycle', { signal: leaving.signal })
+    leaving.abort()
+    await assert.rejects(gone, { name: 'AbortError' })
+    const chunks = eventsOf(pool, 'stdout')
+    for (const letter of ['a', 'b']) {
+      await pool.run(say('stdout', letter))
+      const { value } = await chunks.next()
+      assert.deepEqual([String(value[0]), value[1]], [letter, 12])
+    }
+    await chunks.return()
+    // Warnings come in a turn of their own.
+    await new Promise((resolve) => setImmediate(resolve))
+    assert.deepEqual(warnings, [])
+  })
+
+  test("'error' may be listened to, and is never told", LIMIT, async (t) => {
+    const pool = openPool(t, undefined, { size: 1 })
+    const told = []
+    const listener = (error) => told.push(error)
+    assert.equal(pool.on('error', listener).once('error', listener), pool)
+    await rejection(pool.run({ act: 'exit', code: 1 }))
+    await rejection(pool.run({ act: 'throw' }))
+    assert.equal(pool.removeListener('error', listener).off('error', listener), pool)
+    await pool.close()
+    assert.deepEqual(told, [])
+  })
+
   test('wrong arguments', () => {
     const pool = workerPool('task.js')
-    for (const method of ['on', 'once', 'off']) {
+    for (const method of ['on', 'once', 'off', 'removeListener']) {
       for (const args of [
         [],
         ['data', () => {}],

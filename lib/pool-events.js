@@ -55,5 +55,15 @@ export class PoolEvents {
   }
 }
 
-const NAMES = ['stdout', 'stderr', 'workerStart', 'workerRecycle', 'workerExit', 'message', 'progress']
+const NAMES = [
+  'stdout',
+  'stderr',
+  'workerStart',
+  'workerRecycle',
+  'workerExit',
+  'message',
+  'progress',
+  // Never told. Node's `events.once()` and `events.on()` listen to it beside the one that is asked for.
+  'error',
+]
 const EXPECTED = `one of ${NAMES.map((name) => `'${name}'`).join(', ')}`

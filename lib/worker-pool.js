@@ -140,6 +140,14 @@ export class WorkerPool {
   }
 
   /**
+   * @param {unknown} event
+   * @param {unknown} listener
+   */
+  removeListener(event, listener) {
+    return this.off(event, listener)
+  }
+
+  /**
    * @param {unknown} item
    * @param {unknown} [options]
    * @returns {Promise<any>}

@@ -264,6 +264,8 @@ expect<Equal<typeof isWorker, boolean>>()
     )
     .on('progress', ({ done, total }) => expect<Equal<[typeof done, typeof total], [number, number]>>())
     .off('workerExit', ({ signal }) => expect<Equal<typeof signal, string | null>>())
+    .on('error', (error) => expect<Equal<typeof error, Error>>())
+    .removeListener('stderr', (chunk) => expect<Equal<typeof chunk, Buffer>>())
   expect<Equal<typeof same, typeof pool>>()
   expect<Equal<ReturnType<typeof pool.postMessage>, number>>()
   parallelMap([1], (number, { emit, progress }) => {
