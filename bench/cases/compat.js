@@ -12,19 +12,27 @@ export const sides = {
   original: rows(pMap, async),
 }
 
-function rows({ default: map, pMapIterable }, { mapLimit, eachLimit, queue }) {
+function rows({ default: map, pMapIterable }, { each, eachLimit, eachSeries, mapLimit, queue }) {
   return {
     pMap: () => perItem((items) => map(items, identity, { concurrency: 16 })),
     pMapInfinity: () => perItem((items) => map(items, identity)),
     pMapIterable: () => perItem((items) => taken(pMapIterable(items, identity, { concurrency: 16 }))),
+    pMapGenerator: () => perItem((items) => map(read(items), identity, { concurrency: 16 })),
     mapLimit: () => perItem((items) => mapLimit(items, 16, later)),
     mapLimitPromises: () => perItem((items) => mapLimit(items, 16, identity)),
     eachLimit: () => perItem((items) => eachLimit(items, 16, later)),
+    eachSeries: () => perItem((items) => eachSeries(items, later)),
+    each: () => perItem((items) => each(items, later)),
     queue: () =>
       perItem(async (items) => {
         const tasks = queue(later, 16)
         tasks.push(items, nothing)
         await tasks.drain()
+      }),
+    queuePromises: () =>
+      perItem(async (items) => {
+        const tasks = queue(identity, 16)
+        await Promise.all(items.map((item) => tasks.push(item)))
       }),
   }
 }
@@ -43,6 +51,10 @@ async function taken(results) {
 
 async function identity(item) {
   return item
+}
+
+async function* read(items) {
+  yield* items
 }
 
 function later(item, callback) {

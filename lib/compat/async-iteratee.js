@@ -14,30 +14,35 @@ export const ACCUMULATE = 3
 export const CALLED_TWICE = 'Callback was already called.'
 
 /**
- * @typedef {((answer: Answer, value: any, key: any, state: any) => void) & { most: number }} Call
- * @typedef {(error: any, ...results: any[]) => void} Answer
+ * How an iteratee is called.
+ * @typedef {object} Iteratee
+ * @property {Promised | undefined} promised what it returns is a promise
+ * @property {Call} call with a callback
+ * @property {Direct | undefined} direct the iteratee itself, if a value and a callback is all that it takes
+ * @property {number} most of its calls at a time
+ * @property {() => void} end told when no answer matters any more
  */
+/** @typedef {(error: any, ...results: any[]) => void} Answer */
+/** @typedef {(value: any, answer: Answer) => void} Direct */
+/** @typedef {(answer: Answer, value: any, key: any, state: any) => void} Call */
+/** @typedef {(value: any, key: any, state: any) => PromiseLike<any>} Promised */
 
 /**
  * @param {any} iteratee
  * @param {number} shape
- * @returns {{ call: Call, end: () => void }} `end` is told when no answer matters any more
+ * @returns {Iteratee}
  * @throws {Error} it is none, in the words of async
  */
 export function asIteratee(iteratee, shape) {
+  const none = { promised: undefined, call: nothing, direct: undefined, most: Infinity, end: nothing }
   if (isOperation(iteratee) && shape < REDUCE) {
     const runs = new OperationRuns(iteratee)
-    return {
-      call: withLimit((answer, value) => settle(runs.run(value), answer), MOST_AT_ONCE),
-      end: () => runs.cancel(undefined),
-    }
+    const promised = (/** @type {any} */ value) => runs.run(value)
+    return { ...none, promised, most: MOST_AT_ONCE, end: () => runs.cancel(undefined) }
   }
   if (typeof iteratee !== 'function') throw new Error('expected a function')
-  const [withCallback, withPromise] = CALLS[shape](iteratee)
-  return {
-    call: withLimit(isAsync(iteratee) ? withPromise : withCallback, Infinity),
-    end: nothing,
-  }
+  if (isAsync(iteratee)) return { ...none, promised: PROMISED[shape](iteratee) }
+  return { ...none, call: CALLS[shape](iteratee), direct: shape === VALUE ? iteratee : undefined }
 }
 
 /**
@@ -55,65 +60,71 @@ export function asWorker(worker) {
   return { work: worker, rest: nothing }
 }
 
-/** @type {((fn: Function) => [(answer: Answer, value: any, key: any, state: any) => void, (answer: Answer, value: any, key: any, state: any) => void])[]} */
+/** By shape. @type {((fn: Function) => Promised)[]} */
+const PROMISED = [
+  (fn) => (value) => fn(value),
+  (fn) => (value, key) => fn(value, key),
+  (fn) => (value, _, state) => fn(state.memo, value),
+  (fn) => (value, key, state) => fn(state.memo, value, key),
+]
+/** @type {((fn: Function) => Call)[]} */
 const CALLS = [
-  (fn) => [(answer, value) => fn(value, answer), (answer, value) => settle(fn(value), answer)],
-  (fn) => [
-    (answer, value, key) => fn(value, key, answer),
-    (answer, value, key) => settle(fn(value, key), answer),
-  ],
-  (fn) => [
-    (answer, value, _, state) => fn(state.memo, value, answer),
-    (answer, value, _, state) => settle(fn(state.memo, value), answer),
-  ],
-  (fn) => [
-    (answer, value, key, state) => fn(state.memo, value, key, answer),
-    (answer, value, key, state) => settle(fn(state.memo, value, key), answer),
-  ],
+  (fn) => (answer, value) => fn(value, answer),
+  (fn) => (answer, value, key) => fn(value, key, answer),
+  (fn) => (answer, value, _, state) => fn(state.memo, value, answer),
+  (fn) => (answer, value, key, state) => fn(state.memo, value, key, answer),
 ]
 
 /**
- * Hand a promise's outcome to a callback. An error without a message becomes one that has it.
+ * Hand a promise's outcome to a callback.
  * @param {PromiseLike<any>} promise
  * @param {Answer} answer
  */
 function settle(promise, answer) {
   promise.then(
-    (value) => tell(answer, null, value === skip ? undefined : value),
-    (error) =>
-      tell(answer, error && (error instanceof Error || error.message) ? error : new Error(error), undefined),
+    (value) => {
+      try {
+        answer(null, fulfilled(value))
+      } catch (thrown) {
+        throwSoon(thrown)
+      }
+    },
+    (reason) => {
+      try {
+        answer(rejected(reason))
+      } catch (thrown) {
+        throwSoon(thrown)
+      }
+    },
   )
 }
 
+/** @param {any} value what a promise of an iteratee has come to */
+export function fulfilled(value) {
+  return value === skip ? undefined : value
+}
+
 /**
- * What a callback throws is not the promise's failure: nobody is there to catch it.
- * @param {Answer} answer
- * @param {any} error
- * @param {any} value
+ * An error without a message becomes one that has it.
+ * @param {any} reason
  */
-function tell(answer, error, value) {
-  try {
-    if (error === null) answer(null, value)
-    else answer(error)
-  } catch (thrown) {
-    queueMicrotask(() => {
-      throw thrown
-    })
-  }
+export function rejected(reason) {
+  return reason && (reason instanceof Error || reason.message) ? reason : new Error(reason)
+}
+
+/**
+ * What a callback throws is not the failure of the promise that it was called for: nobody is there to catch it.
+ * @param {unknown} thrown
+ */
+export function throwSoon(thrown) {
+  queueMicrotask(() => {
+    throw thrown
+  })
 }
 
 /** @param {any} fn */
 function isAsync(fn) {
   return fn[Symbol.toStringTag] === 'AsyncFunction'
-}
-
-/**
- * @param {(answer: Answer, value: any, key: any, state: any) => void} call
- * @param {number} most
- * @returns {Call}
- */
-function withLimit(call, most) {
-  return Object.assign(call, { most })
 }
 
 function nothing() {}

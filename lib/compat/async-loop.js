@@ -2,7 +2,7 @@
 // for them, up to a limit at a time, and hears of each through a callback. Callbacks that are called at once do not grow
 // the stack. What is made of the answers is the business of a row of the table (`async-table.js`).
 
-import { asIteratee, CALLED_TWICE } from './async-iteratee.js'
+import { asIteratee, CALLED_TWICE, fulfilled, rejected, throwSoon } from './async-iteratee.js'
 
 /**
  * @param {Job} job
@@ -10,10 +10,10 @@ import { asIteratee, CALLED_TWICE } from './async-iteratee.js'
  * @throws {RangeError} the limit is none
  */
 export function loop({ row, collection, limit, initial, iteratee, callback, everything }) {
-  const { call, end } = asIteratee(iteratee, row.shape)
+  const asked = asIteratee(iteratee, row.shape)
   if (!(limit > 0)) throw new RangeError('concurrency limit cannot be less than 1')
-  const most = Math.min(limit, call.most)
-  const run = new Loop(row, collection, row.start(collection, initial), call, callback, end)
+  const most = Math.min(limit, asked.most)
+  const run = new Loop(row, collection, row.start(collection, initial), asked, callback)
   if (collection === null || collection === undefined || !collection) run.finish(null)
   else if (everything && most === Infinity && isArrayLike(collection)) run.all(collection)
   else if (typeof collection[Symbol.asyncIterator] === 'function') {
@@ -34,53 +34,42 @@ class Loop {
   #row
   #collection
   #state
-  #call
+  #iteratee
   #callback
-  #end
   #ended = false
 
   /**
    * @param {import('./async-table.js').Row} row
    * @param {any} collection
    * @param {any} state
-   * @param {import('./async-iteratee.js').Call} call
+   * @param {import('./async-iteratee.js').Iteratee} iteratee
    * @param {(error: any, ...results: any[]) => void} callback
-   * @param {() => void} end
    */
-  constructor(row, collection, state, call, callback, end) {
+  constructor(row, collection, state, iteratee, callback) {
     this.#row = row
     this.#collection = collection
     this.#state = state
-    this.#call = call
+    this.#iteratee = iteratee
     this.#callback = callback
-    this.#end = end
+  }
+
+  /** The iteratee itself, if a value and a callback is all that it takes, and it answers with nothing but its end. */
+  get direct() {
+    return this.#row.note === undefined ? this.#iteratee.direct : undefined
   }
 
   /**
-   * How a value is given to the iteratee. Closures, as this is all that async's own loop costs per value.
+   * How a value is given to the iteratee. Closures, one for each way, as they are all that async's own loop costs per
+   * value.
    * @param {(error: any, found: boolean) => void} answered told once, of each iteratee's answer
    * @returns {(value: any, key: any) => void}
    */
   caller(answered) {
     const { note, many } = this.#row
+    const { promised, direct, call } = this.#iteratee
     const state = this.#state
-    const call = this.#call
+    if (promised !== undefined) return awaiter(promised, answered, this.#row, state)
     let next = 0
-    if (note === undefined) {
-      return (value, key) => {
-        let open = true
-        call(
-          (error) => {
-            if (!open) throw new Error(CALLED_TWICE)
-            open = false
-            answered(error, false)
-          },
-          value,
-          key,
-          state,
-        )
-      }
-    }
     if (many) {
       return (value, key) => {
         const order = next++
@@ -89,7 +78,7 @@ class Loop {
           (error, ...results) => {
             if (!open) throw new Error(CALLED_TWICE)
             open = false
-            answered(error, note(state, order, key, value, results, error) === true)
+            answered(error, note?.(state, order, key, value, results, error) === true)
           },
           value,
           key,
@@ -97,6 +86,7 @@ class Loop {
         )
       }
     }
+    if (direct !== undefined && note !== undefined) return notingCaller(direct, answered, note, state)
     return (value, key) => {
       const order = next++
       let open = true
@@ -104,7 +94,7 @@ class Loop {
         (error, result) => {
           if (!open) throw new Error(CALLED_TWICE)
           open = false
-          answered(error, note(state, order, key, value, result, error) === true)
+          answered(error, note?.(state, order, key, value, result, error) === true)
         },
         value,
         key,
@@ -128,26 +118,96 @@ class Loop {
       else if (error) this.finish(error)
       else if (++completed === length || found) this.finish(null)
     }
-    const give = this.caller(answered)
-    for (let index = 0; index < length; index++) give(values[index], index)
+    const { direct } = this
+    if (direct === undefined) {
+      const give = this.caller(answered)
+      for (let index = 0; index < length; index++) give(values[index], index)
+      return
+    }
+    for (let index = 0; index < length; index++) {
+      let open = true
+      direct(values[index], (error) => {
+        if (!open) throw new Error(CALLED_TWICE)
+        open = false
+        answered(error, false)
+      })
+    }
   }
 
   /** The end is never called: what has not started is not, either. */
   cancel() {
     if (this.#ended) return
     this.#ended = true
-    this.#end()
+    this.#iteratee.end()
   }
 
   /** @param {any} error falsy: there was none */
   finish(error) {
     if (this.#ended) return
     this.#ended = true
-    this.#end()
+    this.#iteratee.end()
     const { partial, result } = this.#row
     if (error && !partial) this.#callback(error)
     else if (result === undefined) this.#callback(error)
     else this.#callback(error, result(this.#state, this.#collection))
+  }
+}
+
+/**
+ * A value and a callback is all that the iteratee gets, and the row makes something of its answer.
+ * @param {import('./async-iteratee.js').Direct} iteratee
+ * @param {(error: any, found: boolean) => void} answered
+ * @param {NonNullable<import('./async-table.js').Row['note']>} note
+ * @param {any} state
+ */
+function notingCaller(iteratee, answered, note, state) {
+  let next = 0
+  return (/** @type {any} */ value, /** @type {any} */ key) => {
+    const order = next++
+    let open = true
+    iteratee(value, (error, result) => {
+      if (!open) throw new Error(CALLED_TWICE)
+      open = false
+      answered(error, note(state, order, key, value, result, error) === true)
+    })
+  }
+}
+
+/**
+ * The iteratee returns a promise, which has one outcome: nothing has to hold that it answers once.
+ * @param {import('./async-iteratee.js').Promised} iteratee
+ * @param {(error: any, found: boolean) => void} answered
+ * @param {import('./async-table.js').Row} row
+ * @param {any} state
+ */
+function awaiter(iteratee, answered, { note, many }, state) {
+  const tell = (/** @type {any} */ error, /** @type {boolean} */ found) => {
+    try {
+      answered(error, found)
+    } catch (thrown) {
+      throwSoon(thrown)
+    }
+  }
+  if (note === undefined) {
+    const onValue = () => tell(null, false)
+    const onReason = (/** @type {any} */ reason) => tell(rejected(reason), false)
+    return (/** @type {any} */ value, /** @type {any} */ key) => {
+      iteratee(value, key, state).then(onValue, onReason)
+    }
+  }
+  let next = 0
+  return (/** @type {any} */ value, /** @type {any} */ key) => {
+    const order = next++
+    iteratee(value, key, state).then(
+      (settled) => {
+        const result = fulfilled(settled)
+        tell(null, note(state, order, key, value, many ? [result] : result, null) === true)
+      },
+      (reason) => {
+        const error = rejected(reason)
+        tell(error, note(state, order, key, value, undefined, error) === true)
+      },
+    )
   }
 }
 
@@ -163,7 +223,7 @@ function limited(run, values, limit) {
   let canceled = false
   let looping = false
 
-  const give = run.caller((error, found) => {
+  const answered = (/** @type {any} */ error, /** @type {boolean} */ found) => {
     if (canceled) return
     running--
     if (error === false) {
@@ -172,25 +232,50 @@ function limited(run, values, limit) {
     } else if (error) {
       done = true
       run.finish(error)
-    } else if (found || (done && running <= 0)) {
+    } else if (found || (running <= 0 && done)) {
       done = true
       run.finish(null)
     } else if (!looping) go()
-  })
+  }
 
-  const go = () => {
+  // What happens at the end alone is kept out of the loop, and its conditions are tried each time: V8 throws compiled
+  // code away where it comes to something that it has never seen.
+  const give = run.caller(answered)
+  const goAnyWay = () => {
     looping = true
     while (running < limit && !done) {
       if (!values.pull()) {
         done = true
-        if (running <= 0) run.finish(null)
         break
       }
       running++
       give(values.value, values.key)
     }
     looping = false
+    if (running <= 0 && done && !canceled) run.finish(null)
   }
+  // The same where nothing stands between the loop and the iteratee: a call that does nothing else is a tenth of the
+  // cost of a value.
+  const goDirectly = () => {
+    looping = true
+    while (running < limit && !done) {
+      if (!values.pull()) {
+        done = true
+        break
+      }
+      running++
+      let open = true
+      direct?.(values.value, (error) => {
+        if (!open) throw new Error(CALLED_TWICE)
+        open = false
+        answered(error, false)
+      })
+    }
+    looping = false
+    if (running <= 0 && done && !canceled) run.finish(null)
+  }
+  const direct = run.direct
+  const go = direct === undefined ? goAnyWay : goDirectly
   go()
 }
 
