@@ -3,6 +3,8 @@
 // - `single(name)`: the mapper of that name in a place of capacity 1.
 // - `number(i)`, `read(value)` and `timesOf(i)`, for a place whose items are no numbers: how it writes a number that
 //   'doubleAtOnce', 'isEven' and 'times' take, which number a result is, and the numbers that 'times' makes of one.
+// - `textError`: what a text is for 'double', a TypeError if it is left out; `sendsSeveral`: several results of an item are
+//   no array, but messages. `uncopied`: three items that cannot go there.
 // - `kept`: items that 'keep' takes, and `refusal`, the code of the error of others; `object(i)`: an item of 'skipEvenObject'; `load(i)`: one of 1 kB for 'identity'.
 // - `mapper('inWrongShape', shape)` gives one whose result for any text is of that shape; `mappers` then names
 //   `inWrongShape ${shape}`.
@@ -16,6 +18,7 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { batch, parallelMap } from '../../lib/parallel-map.js'
 import { countedAsyncSource, countedSource, settledNumber } from './sources.js'
+import { reasonToSkip } from './suite.js'
 
 export function stageConformance(place) {
   const { item = (i) => i, result = (i) => i * 2, mappers } = place
@@ -29,11 +32,7 @@ export function stageConformance(place) {
   const promise = (name, fn, needs = ['double']) => {
     const missing = needs.find((mapper) => !has(mapper))
     if (missing !== undefined && place.isFurther) return
-    test(
-      name,
-      { timeout: 60_000, skip: missing !== undefined && `${place.name} has no mapper ${missing}` },
-      fn,
-    )
+    test(name, { timeout: 60_000, skip: missing !== undefined && reasonToSkip(place, missing) }, fn)
   }
   const mapper = (name, shape) => place.mapper(name, shape)
   const map = (source, name = 'double', options = undefined) => parallelMap(source, mapper(name), options)
@@ -189,7 +188,7 @@ function filtering({ place, local, promise, mapper, passed, numbers }) {
 
   promise('what cannot be copied stays here, or is an error of its item', async () => {
     const [first, last] = place.kept ?? [{ a: 1 }, new Point(2)]
-    const given = [first, () => 1, Symbol('a'), { f() {} }, last]
+    const given = [first, ...(place.uncopied ?? [() => 1, Symbol('a'), { f() {} }]), last]
     const outcomes = await passed(given).filter(mapper('keep'), { settled: true }).toArray()
     assert.equal(outcomes.length, given.length)
     for (const [index, outcome] of outcomes.entries()) {
@@ -317,10 +316,10 @@ function flattening({ local, promise, mapper, passed, numbers, place }) {
     const outcomes = await passed(['a', 'b']).flatMap(mapper('double'), { settled: true }).toArray()
     for (const [index, outcome] of outcomes.entries()) {
       assert.equal(outcome.index, index)
-      assert.ok(outcome.reason instanceof TypeError)
+      assert.ok(outcome.reason instanceof (place.textError ?? TypeError))
     }
     assert.equal(outcomes.length, 2)
-    await assert.rejects(passed(['a']).flatMap(mapper('double')).toArray(), TypeError)
+    await assert.rejects(passed(['a']).flatMap(mapper('double')).toArray(), place.textError ?? TypeError)
     await assert.rejects(
       passed(['a']).flatMap(mapper('double'), { stopOnError: false }).toArray(),
       AggregateError,
@@ -1027,7 +1026,7 @@ function errors(context) {
   }, ['untilAborted'])
 }
 
-function waysOut({ item, promise, mapper, map, passed, local }) {
+function waysOut({ item, promise, mapper, map, passed, local, place }) {
   const window = { concurrency: 2, backpressure: 4 }
   const stages = {
     map: (calls) => calls.map(mapper('double'), window),
@@ -1138,7 +1137,7 @@ function waysOut({ item, promise, mapper, map, passed, local }) {
           if (i > 5) await new Promise((resolve) => signal.addEventListener('abort', resolve))
           return i === 5 ? 'bad' : i
         }).map(mapper('double'))
-        await assert.rejects(calls.toArray(), TypeError)
+        await assert.rejects(calls.toArray(), place.textError ?? TypeError)
         await calls.finished
         assert.ok(raised > 0)
         assert.equal(source.returns, 1)
@@ -1531,8 +1530,11 @@ function chains(context) {
   promise('filter() and flatMap() in a place of one', async () => {
     const one = (name) => (place.single ?? place.mapper)(name)
     const window = { concurrency: 1, backpressure: 1, maxBytes: 1 }
-    const calls = parallelMap(numbers(40).map(number), one('times'), window)
-      .flatMap(same, window)
+    const given = numbers(40).map(number)
+    const opened = place.sendsSeveral
+      ? passed(given, window).flatMap(one('times'), window)
+      : parallelMap(given, one('times'), window).flatMap(same, window)
+    const calls = opened
       .filter(one('isEven'), window)
       .flatMap(one('times'), window)
       .filter(one('isEven'), window)

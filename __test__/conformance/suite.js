@@ -5,6 +5,7 @@
 //   has opened for it.
 // - `mappers` is the set of names it has; all of them if it is left out. Tests that need another are skipped.
 // - `item(i)` and `result(i)`, for a place whose 'double' is something else (a hash): the i-th item, and what comes out.
+// - `without` says, by their names, why it has none of some mappers.
 // - `badItem` is an item that fails with a TypeError, or with a `badError`; `badRuns: false` says that it fails before any
 //   try. `bad(i)` is the i-th of them, and `badMessage(i)` what its error says.
 // - `many` is how many items the longest test has: 5,000, or fewer for a place where each is slow.
@@ -32,7 +33,7 @@ export function conformance(place) {
   const promise = (name, fn, needs = ['double']) => {
     const missing = mappers === undefined ? undefined : needs.find((mapper) => !mappers.has(mapper))
     if (missing !== undefined && place.isFurther) return
-    test(name, { ...wait, skip: missing !== undefined && `${place.name} has no mapper ${missing}` }, fn)
+    test(name, { ...wait, skip: missing !== undefined && reasonToSkip(place, missing) }, fn)
   }
   const map = (source, name = 'double', options = undefined) =>
     parallelMap(source, place.mapper(name), options)
@@ -444,6 +445,11 @@ export function conformance(place) {
 }
 
 /** Every early way out closes the source once and raises the signal. */
+/** Why a test is skipped that needs a mapper which a place has not. */
+export function reasonToSkip({ name, without }, mapper) {
+  return `${name} has no mapper ${mapper}${without?.[mapper] === undefined ? '' : `: ${without[mapper]}`}`
+}
+
 function waysOut({ promise, map, item, items, result, badItem, badError, many, concurrency }) {
   describe('early ways out', () => {
     const reason = new Error('enough')
