@@ -338,8 +338,34 @@ describe('ends', () => {
 
   same('a working directory that is missing', async (fork) => {
     const child = fork(CHILD, { cwd: '/nowhere' })
+    const events = []
+    for (const event of ORDER) child.on(event, () => events.push(event))
+    const closed = new Promise((resolve) => child.on('close', (...end) => resolve(end)))
     const [{ code, syscall }] = await once(child, 'error')
-    return { code, syscall: syscall.startsWith('spawn '), pid: child.pid }
+    const end = await closed
+    return {
+      code,
+      syscall: syscall.startsWith('spawn '),
+      pid: child.pid,
+      end,
+      exitCode: child.exitCode,
+      events,
+    }
+  })
+
+  same('a Node that is missing', async (fork) => {
+    const child = fork(CHILD, { execPath: '/nowhere/node' })
+    const closed = new Promise((resolve) => child.on('close', (...end) => resolve(end)))
+    const [{ code, path }] = await once(child, 'error')
+    return { code, path, end: await closed }
+  })
+
+  same('a signal to kill with that there is not', async (fork) => {
+    try {
+      return fork(CHILD, { killSignal: 'SIGNOTHING' }).pid
+    } catch ({ name, code, message }) {
+      return { name, code, message }
+    }
   })
 
   test('using ends it', LIMIT, async () => {
@@ -523,7 +549,7 @@ describe('options', () => {
     for (const options of wrongValues) assert.throws(() => millrace.fork(CHILD, options), range)
     for (const path of [undefined, null, 1, '', new URL('https://example.com/')])
       assert.throws(() => millrace.fork(path), type)
-    assert.throws(() => millrace.fork(CHILD, 'a'), type)
+    for (const args of ['a', 1, true]) assert.throws(() => millrace.fork(CHILD, args), type)
   })
 })
 

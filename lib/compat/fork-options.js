@@ -1,10 +1,12 @@
 // What callers may pass to `fork()` of `millrace/fork`, checked once: the options of `child_process.fork`, and a clear
 // error for those of them that a worker cannot have.
 
+import { constants } from 'node:os'
 import path from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { fileURLPath } from '../containment.js'
 import { invalidArgType, outOfRange, unknownOption } from '../errors.js'
+import { coded } from '../fork-message.js'
 import { workerPoolSettings } from '../options.js'
 
 /**
@@ -28,6 +30,8 @@ import { workerPoolSettings } from '../options.js'
  * @throws {RangeError} ERR_OUT_OF_RANGE
  */
 export function forkSettings(modulePath, args, options) {
+  if (args !== undefined && args !== null && typeof args !== 'object')
+    throw invalidArgType('args', 'an array', args)
   const list = Array.isArray(args) ? args : []
   const given = optionsOf(args !== undefined && args !== null && !Array.isArray(args) ? args : options)
   const cwd = directory(given)
@@ -50,7 +54,7 @@ export function forkSettings(modulePath, args, options) {
     execPath: text(given, 'execPath', process.execPath),
     serialization,
     signal: abortSignal(given),
-    killSignal: /** @type {NodeJS.Signals} */ (given.killSignal ?? 'SIGTERM'),
+    killSignal: killSignalOf(given),
     timeout: timeoutOf(given),
     pool: Object.freeze({ ...pool, protocol: /** @type {const} */ ('child') }),
   })
@@ -169,6 +173,25 @@ function abortSignal({ signal }) {
   return signal
 }
 
+/**
+ * @param {unknown} signal its name or its number; 0: none
+ * @returns {number}
+ * @throws {TypeError} ERR_UNKNOWN_SIGNAL
+ */
+export function signalNumber(signal) {
+  const number = typeof signal === 'number' ? signal : SIGNALS[String(signal)]
+  if (number === undefined || (number !== 0 && !Object.values(SIGNALS).includes(number)))
+    throw coded(TypeError, 'ERR_UNKNOWN_SIGNAL', `Unknown signal: ${String(signal)}`)
+  return number
+}
+
+/** @param {Record<string, unknown>} given */
+function killSignalOf({ killSignal }) {
+  const signal = /** @type {NodeJS.Signals | number} */ (killSignal ?? 'SIGTERM')
+  signalNumber(signal)
+  return signal
+}
+
 /** @param {Record<string, unknown>} given */
 function timeoutOf({ timeout }) {
   if (timeout === undefined || timeout === null) return 0
@@ -178,6 +201,8 @@ function timeoutOf({ timeout }) {
   return timeout
 }
 
+/** @type {Record<string, number>} */
+const SIGNALS = constants.signals
 const SUPPORTED = [
   'cwd',
   'env',

@@ -152,6 +152,7 @@ export interface ForkedChild extends EventEmitter {
  * @param modulePath a path or a file URL.
  * @param args the script's own, `process.argv` from 2 on.
  * @throws {TypeError} ERR_INVALID_ARG_TYPE: an argument or option of the wrong type, or an option that is not there.
+ * @throws {TypeError} ERR_UNKNOWN_SIGNAL: `killSignal` is none.
  * @throws {RangeError} ERR_OUT_OF_RANGE: an option out of its range.
  * @example
  * ```js

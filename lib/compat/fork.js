@@ -3,7 +3,6 @@
 // what the child sends comes as messages of its worker. The contract is fork.d.ts.
 
 import { EventEmitter } from 'node:events'
-import { constants } from 'node:os'
 import { Readable } from 'node:stream'
 import { getSystemErrorName } from 'node:util'
 import { NativePool } from '../binding.js'
@@ -21,7 +20,7 @@ import { NO_KEYS } from '../item-key.js'
 import { PoolCore } from '../pool-core.js'
 import { nativeLives } from '../pool-lives.js'
 import { processOptions } from '../worker-pool.js'
-import { forkSettings } from './fork-options.js'
+import { forkSettings, signalNumber } from './fork-options.js'
 
 /** @typedef {import('./fork-options.js').ForkSettings} ForkSettings */
 
@@ -168,9 +167,7 @@ class ForkedChild extends EventEmitter {
    * @returns {boolean} whether the process was there to get it
    */
   kill(signal = 'SIGTERM') {
-    const number = typeof signal === 'number' ? signal : SIGNALS[signal]
-    if (number === undefined || (number !== 0 && !Object.values(SIGNALS).includes(number)))
-      throw coded(TypeError, 'ERR_UNKNOWN_SIGNAL', `Unknown signal: ${signal}`)
+    const number = signalNumber(signal)
     if (this.#ended || this.pid === undefined) return false
     try {
       process.kill(this.pid, number)
@@ -271,17 +268,20 @@ class ForkedChild extends EventEmitter {
     // The batch that told of it is still being read.
     setImmediate(() => this.#core.native.dispose())
     if (this.pid === undefined) {
-      this.emit('error', spawnFailure(refusal, this.spawnfile, this.spawnargs))
-      return
+      // As in Node: there is no exit of what has not begun, but it is closed, with the number of the error.
+      const error = spawnFailure(refusal, this.spawnfile, this.spawnargs)
+      this.exitCode = 'errno' in error ? Number(error.errno) : NOT_STARTED
+      this.#emitSafely(() => this.emit('error', error))
+    } else {
+      this.exitCode = exitCode
+      this.signalCode = signal
     }
-    this.exitCode = exitCode
-    this.signalCode = signal
     if (wasConnected) this.#emitSafely(() => this.emit('disconnect'))
-    this.#emitSafely(() => this.emit('exit', exitCode, signal))
+    if (this.pid !== undefined) this.#emitSafely(() => this.emit('exit', exitCode, signal))
     const streams = [this.stdout, this.stderr].filter((stream) => stream !== null)
     let open = streams.length
     const onClosed = () => {
-      if (open-- === 0) this.emit('close', exitCode, signal)
+      if (open-- === 0) this.emit('close', this.exitCode, signal)
     }
     for (const stream of streams) {
       stream.once('close', onClosed)
@@ -417,6 +417,8 @@ function spawnFailure(reason, file, [, ...spawnargs]) {
   })
 }
 
+/** The exit code of a process that the system has refused for a reason without a number. */
+const NOT_STARTED = -1
 /** A bit of what somebody listens to. */
 const MESSAGES = 1
 const NO_LIMIT = 0xffffffff
@@ -425,5 +427,3 @@ const MAX_CHUNK_ITEMS = 16_384
 const CHUNK_BYTES = 256 << 10
 /** From here on `send()` says that it is enough for now. */
 const MAX_BACKLOG = 8_192
-/** @type {Record<string, number>} */
-const SIGNALS = constants.signals
