@@ -13,23 +13,29 @@ export type Collection<T> = ArrayLike<T> | Iterable<T> | AsyncIterable<T> | null
 /** What is looped over by key. */
 export type Dictionary<T> = { readonly [key: string]: T }
 
-/** Called with an error, or nothing. */
-export type ErrorCallback<E = Error> = (error?: E | null | false) => void
-/** Called with an error, or null and a result. */
-export type AsyncResultCallback<R, E = Error> = (error?: E | null | false, result?: R) => void
+/** Called at the end, with an error or nothing. */
+export type ErrorCallback<E = Error> = (error?: E | null) => void
+/** Called at the end, with an error, or null and a result. */
+export type AsyncResultCallback<R, E = Error> = (error?: E | null, result?: R) => void
+/** Called at the end, with an error, or null and whether it is so. */
+export type AsyncBooleanResultCallback<E = Error> = AsyncResultCallback<boolean, E>
+/** Called at the end, with an error and the results so far, or null and all of them. */
+export type AsyncResultArrayCallback<R, E = Error> = (error?: E | null, results?: (R | undefined)[]) => void
+/** What an iteratee calls, with an error, or null and a result; `false` ends everything without a word. */
+export type IterateeCallback<R, E = Error> = (error?: E | null | false, result?: R) => void
 /** Called at the end, with an error and what there is so far, or null and the results. */
 export type ResultsCallback<R, E = Error> = (error: E | null | undefined, results: R) => void
 
 // Both ways have the same parameters, so that TypeScript knows their types from the collection.
 /** An iteratee for values. */
 export type Iteratee<T, R, E = Error> =
-  | ((item: T, callback: AsyncResultCallback<R, E>) => Promise<R>)
-  | ((item: T, callback: AsyncResultCallback<R, E>) => void)
+  | ((item: T, callback: IterateeCallback<R, E>) => Promise<R>)
+  | ((item: T, callback: IterateeCallback<R, E>) => void)
   | Operation<T, R>
 /** An iteratee for values and their keys. A pool or a native operation gets the value alone. */
 export type KeyedIteratee<T, K, R, E = Error> =
-  | ((item: T, key: K, callback: AsyncResultCallback<R, E>) => Promise<R>)
-  | ((item: T, key: K, callback: AsyncResultCallback<R, E>) => void)
+  | ((item: T, key: K, callback: IterateeCallback<R, E>) => Promise<R>)
+  | ((item: T, key: K, callback: IterateeCallback<R, E>) => void)
   | Operation<T, R>
 /** An iteratee that gives any number of results, and arrays of them. */
 export type ManyIteratee<T, R, E = Error> =
@@ -38,12 +44,12 @@ export type ManyIteratee<T, R, E = Error> =
   | Operation<T, R | R[]>
 /** An iteratee that has the result so far. */
 export type ReduceIteratee<T, R, E = Error> =
-  | ((memo: R, item: T, callback: AsyncResultCallback<R, E>) => Promise<R>)
-  | ((memo: R, item: T, callback: AsyncResultCallback<R, E>) => void)
+  | ((memo: R, item: T, callback: IterateeCallback<R, E>) => Promise<R>)
+  | ((memo: R, item: T, callback: IterateeCallback<R, E>) => void)
 /** An iteratee that changes an accumulator. */
 export type TransformIteratee<T, K, A, E = Error> =
-  | ((accumulator: A, item: T, key: K, callback: ErrorCallback<E>) => Promise<void>)
-  | ((accumulator: A, item: T, key: K, callback: ErrorCallback<E>) => void)
+  | ((accumulator: A, item: T, key: K, callback: (error?: E | null | false) => void) => Promise<void>)
+  | ((accumulator: A, item: T, key: K, callback: (error?: E | null | false) => void) => void)
 
 interface EachFunction {
   <T, E = Error>(
@@ -692,6 +698,10 @@ export interface QueueObject<T> extends BaseQueue<T> {
 }
 /** A queue whose worker gets arrays of tasks. */
 export type QueueCargo<T = any> = QueueObject<T>
+/** The same, by the names that `@types/async` has for it. */
+export type AsyncQueue<T> = QueueObject<T>
+/** The same, by the names that `@types/async` has for it. */
+export type AsyncCargoQueue<T = any> = QueueObject<T>
 
 /** A queue of tasks with priorities. */
 export interface AsyncPriorityQueue<T> extends BaseQueue<T> {
