@@ -338,19 +338,11 @@ describe('ends', () => {
 
   same('a working directory that is missing', async (fork) => {
     const child = fork(CHILD, { cwd: '/nowhere' })
-    const events = []
-    for (const event of ORDER) child.on(event, () => events.push(event))
-    const closed = new Promise((resolve) => child.on('close', (...end) => resolve(end)))
+    const told = (event) => new Promise((resolve) => child.on(event, (...args) => resolve(args)))
+    const ends = Promise.all([told('close'), told('disconnect'), Promise.race([told('exit'), told('close')])])
     const [{ code, syscall }] = await once(child, 'error')
-    const end = await closed
-    return {
-      code,
-      syscall: syscall.startsWith('spawn '),
-      pid: child.pid,
-      end,
-      exitCode: child.exitCode,
-      events,
-    }
+    const { exitCode, pid } = child
+    return { code, syscall: syscall.startsWith('spawn '), pid, exitCode, ends: await ends }
   })
 
   same('a Node that is missing', async (fork) => {
