@@ -100,13 +100,17 @@ fn pick<const N: usize>(from: &[u32; N], [a, b, c, d]: [usize; 4]) -> __m128i {
 #[target_feature(enable = "sse4.1,ssse3")]
 fn load_words(block: &[u8; 64]) -> [__m128i; 4] {
     let swap = _mm_set_epi64x(0x0c0d_0e0f_0809_0a0b, 0x0405_0607_0001_0203);
-    let mut words = [swap; 4];
-    for (words, bytes) in words.iter_mut().zip(block.as_chunks::<16>().0) {
-        // SAFETY: there are 16 bytes, and this load takes any alignment.
-        let read = unsafe { _mm_loadu_si128(bytes.as_ptr().cast()) };
-        *words = _mm_shuffle_epi8(read, swap);
-    }
-    words
+    // Not in a loop over both: `zip` is a call where it is not inlined, and this runs for every block.
+    let bytes = block.as_chunks().0;
+    [load(&bytes[0], swap), load(&bytes[1], swap), load(&bytes[2], swap), load(&bytes[3], swap)]
+}
+
+#[inline]
+#[target_feature(enable = "ssse3")]
+fn load(bytes: &[u8; 16], order: __m128i) -> __m128i {
+    // SAFETY: there are 16 bytes, and this load takes any alignment.
+    let read = unsafe { _mm_loadu_si128(bytes.as_ptr().cast()) };
+    _mm_shuffle_epi8(read, order)
 }
 
 /// The words, that in the lowest place first.
