@@ -17,6 +17,7 @@ use crate::{
         native::Threads,
         pool::{Core, Spent},
         process::Processes,
+        spare::Spare,
         supervisor::{self, Started},
         watch::Watch,
     },
@@ -26,9 +27,9 @@ use napi::{
     bindgen_prelude::{Float64ArraySlice, Function, Uint8ArraySlice, Unknown},
 };
 use napi_derive::napi;
+use rustc_hash::FxHashMap;
 use std::{
     cell::{Cell, OnceCell, RefCell},
-    collections::HashMap,
     os::fd::AsRawFd,
     sync::{Arc, Weak},
 };
@@ -46,6 +47,7 @@ pub struct NativePool {
     open: RefCell<Option<Open>>,
     held: Cell<bool>,
     large: RefCell<Waiting>,
+    spare: Arc<Spare>,
     /// What was given away, once something was.
     references: OnceCell<References>,
     env: Env,
@@ -57,7 +59,7 @@ pub struct NativePool {
 #[derive(Default)]
 struct Waiting {
     next: u32,
-    bytes: HashMap<u32, Large>,
+    bytes: FxHashMap<u32, Large>,
 }
 
 impl Waiting {
@@ -149,7 +151,7 @@ impl NativePool {
     /// Copies what is too large for a row of items; returns the number under which `submit` takes it.
     #[napi(catch_unwind)]
     pub fn put_large(&self, bytes: &[u8]) -> u32 {
-        self.large.borrow_mut().put(Large::Copied(bytes.to_vec()))
+        self.large.borrow_mut().put(Large::Copied(self.spare.copy(bytes)))
     }
 
     /// Takes bytes as they are, to read them in place, and to change them if nobody needs them a second time. Returns as
@@ -203,6 +205,7 @@ impl NativePool {
             open: RefCell::new(Some(Open { poll: watcher, pool })),
             held: Cell::new(false),
             large: RefCell::default(),
+            spare: Arc::default(),
             references: OnceCell::new(),
             env,
             started: None,

@@ -16,6 +16,7 @@ pub mod output;
 pub mod pool;
 pub mod process;
 pub mod row;
+pub mod spare;
 pub mod spawn;
 mod store;
 pub mod supervisor;
@@ -59,7 +60,7 @@ pub struct Part<'a> {
 /// Bytes that an item of a native operation takes along beside its row.
 #[derive(Debug)]
 pub enum Large {
-    Copied(Vec<u8>),
+    Copied(spare::Copied),
     /// JavaScript gave them away.
     Transferred(Arc<Transferred>),
 }
