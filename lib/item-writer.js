@@ -40,6 +40,11 @@ export class ItemWriter {
     return this.#rowPos + this.#textPos
   }
 
+  /** Whether a chunk of so many bytes is to leave, however few its items. */
+  get isFull() {
+    return this.#rowPos + this.#textPos >= CHUNK_BYTES
+  }
+
   get sizes() {
     return this.#sizes.subarray(0, this.count * 2)
   }
@@ -127,6 +132,8 @@ function grown(bytes, used) {
 
 /** See worker-main.js. */
 const REJECTED_BEFORE = 255
+/** A chunk leaves at this size, however few its items. */
+const CHUNK_BYTES = 256 << 10
 const FIRST_ITEMS = 64
 const FIRST_ROW_BYTES = 8 << 10
 const FIRST_TEXT_BYTES = 2 << 10

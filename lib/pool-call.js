@@ -446,7 +446,7 @@ export class PoolCall {
     this.#credit--
     this.#creditBytes -= this.#writer.bytes - before
     if (this.#settings.form === FILTER) this.#kept.set(this.#writtenIndex, item)
-    if (this.#writer.count >= this.#chunkItems || this.#writer.bytes >= CHUNK_BYTES) this.#flush()
+    if (this.#writer.count >= this.#chunkItems || this.#writer.isFull) this.#flush()
   }
 
   /** Index of the item that is written now: all items before it were, and promises behind it were not. */
@@ -567,5 +567,3 @@ const OVER = 1
 /** The engine counts in 32 bits. */
 const MAX_WINDOW = 2 ** 31
 const NO_LIMIT = 0xffffffff
-/** A chunk leaves at this size, however few its items. */
-const CHUNK_BYTES = 256 << 10

@@ -62,7 +62,7 @@ export class PoolRuns {
       this.#written.push({ resolve, reject })
       if (first) this.#core.keep()
       const idle = this.#waiters.size < this.#core.capacity
-      if (idle || this.#writer.count >= this.#gauge[2] || this.#writer.bytes >= CHUNK_BYTES) this.#flush()
+      if (idle || this.#writer.count >= this.#gauge[2] || this.#writer.isFull) this.#flush()
       else if (!this.#flushing) {
         this.#flushing = true
         setImmediate(this.#flushNow)
@@ -208,5 +208,3 @@ export class PoolRuns {
 }
 
 const NO_LIMIT = 0xffffffff
-/** A chunk leaves at this size, however few its items. */
-const CHUNK_BYTES = 256 << 10

@@ -348,7 +348,7 @@ class Messages {
     this.#writer.write(wire)
     if (callback !== undefined) this.#callbacks.push(callback)
     this.#backlog++
-    if (this.#writer.count >= MAX_CHUNK_ITEMS || this.#writer.bytes >= CHUNK_BYTES) this.#flush()
+    if (this.#writer.count >= MAX_CHUNK_ITEMS || this.#writer.isFull) this.#flush()
     else if (!this.#flushing) {
       this.#flushing = true
       process.nextTick(this.#flushNow)
@@ -422,8 +422,7 @@ const NOT_STARTED = -1
 /** A bit of what somebody listens to. */
 const MESSAGES = 1
 const NO_LIMIT = 0xffffffff
-/** As many items as a chunk can have; a chunk leaves at this size, however few they are. */
+/** As many items as a chunk can have. */
 const MAX_CHUNK_ITEMS = 16_384
-const CHUNK_BYTES = 256 << 10
 /** From here on `send()` says that it is enough for now. */
 const MAX_BACKLOG = 8_192

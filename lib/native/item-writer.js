@@ -49,6 +49,11 @@ export class NativeItemWriter extends ItemWriter {
     return super.bytes + this.#largeBytes
   }
 
+  /** @override */
+  get isFull() {
+    return super.isFull || this.#largeBytes >= LARGE_CHUNK_BYTES
+  }
+
   /** What goes along with the rows, for `submit`. @override */
   get large() {
     return this.#large.length === 0 ? undefined : Uint32Array.from(this.#large)
@@ -316,6 +321,8 @@ function pathWithoutZero(path) {
   return path
 }
 
+/** A chunk leaves with so much beside it: copies of that size stay in a processor's cache until they are worked on. */
+const LARGE_CHUNK_BYTES = 1 << 20
 const WITHOUT_ZERO = 'a path without null bytes'
 const EXPECTED_ARRAY = 'a typed array (of integers up to 64 bits, Float32Array or Float64Array)'
 const NO_BYTES = Buffer.alloc(0)
