@@ -29,6 +29,42 @@ test('an item that fails takes none with it, on either side of a pair', async ()
   }
 })
 
+test('an item that takes too long does not take the time of its neighbour', async () => {
+  for (const [slow, quick] of [
+    [0, 1],
+    [1, 0],
+  ]) {
+    // Never written, so it has no memory of its own; some 300 ms at 2 GB/s.
+    const items = [item(10_000, 1), item(10_000, 1)]
+    items[slow] = new Uint8Array(1 << 29)
+    const options = { chunkSize: 2, concurrency: 1, timeout: 100, settled: true, transfer: true }
+    const call = parallelMap(items, native.sha256(), options)
+    const outcomes = await call.toArray()
+    assert.equal(outcomes[slow].reason?.code, 'ERR_TASK_TIMEOUT')
+    assert.equal(outcomes[quick].value, sha256(item(10_000, 1)))
+    await call.finished
+  }
+})
+
+test('a call that is aborted while its pairs run disturbs none of another call', async () => {
+  const reason = new Error('enough')
+  const items = Array.from({ length: 200 }, (_, at) => item(10_000 + at, at))
+  for (let round = 0; round < 5; round++) {
+    const controller = new AbortController()
+    const aborted = parallelMap(endless(), native.sha256(), { signal: controller.signal })
+    const other = parallelMap(items, native.sha256())
+    let taken = 0
+    const ended = aborted.forEach((digest) => {
+      assert.equal(digest, sha256(item(10_000, 1)))
+      if (++taken === 20) controller.abort(reason)
+    })
+    const digests = other.toArray()
+    await assert.rejects(ended, (error) => error === reason)
+    assert.deepEqual(await digests, items.map(sha256))
+    await aborted.finished
+  }
+})
+
 test('a break between pairs leaves nothing that runs', async () => {
   const call = parallelMap(endless(), native.sha256())
   for await (const digest of call) {

@@ -18,12 +18,18 @@ use std::{
 const REJECTED_BEFORE: u8 = 255;
 /// How long an outcome may wait for others, to share their crossing.
 const ANSWER_EVERY: std::time::Duration = std::time::Duration::from_millis(1);
+/// Up to this size items run two at a time, whatever the sizes: neither waits for more than a millisecond.
+const PAIR_BYTES: usize = 1 << 20;
+/// Flag of a chunk whose items have a time-out: TIMED in lib/chunk-flags.js.
+const TIMED: u8 = 8;
 
 struct Chunk {
     worker: WorkerId,
     cell: u8,
     claims: Arc<AtomicU32>,
     operation: Arc<Operation>,
+    /// The time of its items is counted.
+    timed: bool,
     sizes: Vec<ItemSize>,
     rows: Vec<u8>,
     /// What its items have beside their rows, with the item's number in here.
@@ -89,8 +95,8 @@ impl Place for Threads {
         let claims = Arc::clone(&worker.cells[usize::from(part.cell)]);
         claim::open(&claims, part.sizes.len() as u32);
         let large = part.large.iter().map(|(item, bytes)| (item - part.start, Arc::clone(bytes))).collect();
-        let (sizes, rows) = (part.sizes.to_vec(), part.rows.to_vec());
-        let chunk = Chunk { worker: id, cell: part.cell, claims, operation, sizes, rows, large };
+        let (sizes, rows, timed) = (part.sizes.to_vec(), part.rows.to_vec(), part.flags & TIMED != 0);
+        let chunk = Chunk { worker: id, cell: part.cell, claims, operation, timed, sizes, rows, large };
         let mut queue = lock(&worker.queue);
         queue.chunks.push_back(chunk);
         if !std::mem::replace(&mut queue.running, true) {
@@ -206,13 +212,13 @@ fn run_chunk(mut chunk: Chunk, shared: &Shared) {
     }));
     while let Some(item) = claim::claim(&chunk.claims) {
         let row = |item: u32| &chunk.rows[ends[item as usize]..ends[item as usize + 1]];
-        // Both run on this thread, and end together.
-        match chunk.operation.likes_pairs().then(|| claim::claim(&chunk.claims)).flatten() {
+        match is_paired(&chunk, item).then(|| claim::claim(&chunk.claims)).flatten() {
             Some(second) => answers.extend(pair(&chunk, [(item, row(item)), (second, row(second))])),
             None => answers.push(outcome(&chunk, item, row(item))),
         }
         let now = Instant::now();
-        if now - answered > ANSWER_EVERY {
+        // What waits for the next item would be cut off with it.
+        if chunk.timed || now - answered > ANSWER_EVERY {
             answered = now;
             answer(shared, &mut answers);
         }
@@ -259,6 +265,23 @@ fn changed(chunk: &Chunk, item: u32, row: &[u8]) -> Option<Answer> {
     let refused = || Failure::Internal("an item that cannot be changed where it is".to_owned());
     let value = changed.and_then(|changed| if changed { Ok(()) } else { Err(refused()) });
     Some(settled(chunk, item, value.map(|()| Value::Transferred(code, Arc::clone(memory)))))
+}
+
+/// Whether an item runs with the one after it on this thread. Both end together, so that neither should take much longer
+/// than the other, nor than alone where that counts.
+fn is_paired(chunk: &Chunk, item: u32) -> bool {
+    if !chunk.operation.likes_pairs() || item as usize + 1 >= chunk.sizes.len() {
+        return false;
+    }
+    let (one, other) = (bytes(chunk, item), bytes(chunk, item + 1));
+    let (less, more) = (one.min(other), one.max(other));
+    more <= PAIR_BYTES || (!chunk.timed && more / 2 <= less)
+}
+
+/// Bytes of an item, with what it has beside its row.
+fn bytes(chunk: &Chunk, item: u32) -> usize {
+    let beside = large(chunk, item).iter().take_while(|(of, _)| *of == item);
+    chunk.sizes[item as usize].total() as usize + beside.map(|(_, bytes)| bytes.len()).sum::<usize>()
 }
 
 /// Runs two items at once.
@@ -320,4 +343,52 @@ fn settled(chunk: &Chunk, item: u32, value: Result<Output, Failure>) -> Answer {
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{native::Limits, place::spare::Spare};
+
+    fn operation(json: &str) -> Operation {
+        Operation::new(json, Limits { bytes: u64::MAX, units: u64::MAX }).unwrap()
+    }
+
+    fn chunk(json: &str, timed: bool, bytes: &[usize]) -> Chunk {
+        let spare = Arc::<Spare>::default();
+        let large = |(at, &bytes): (usize, &usize)| (at as u32, Arc::new(Large::Copied(spare.copy(&vec![0; bytes]))));
+        Chunk {
+            worker: 1,
+            cell: 0,
+            claims: Arc::default(),
+            operation: Arc::new(operation(json)),
+            timed,
+            sizes: vec![ItemSize { row: 1, text: 0 }; bytes.len()],
+            rows: vec![0x21; bytes.len()],
+            large: bytes.iter().enumerate().map(large).collect(),
+        }
+    }
+
+    #[test]
+    fn pairs_are_of_items_that_take_about_as_long() {
+        let sha256 = r#"[{"op":"digest","algorithm":"sha256","encoding":"hex"}]"#;
+        if !operation(sha256).likes_pairs() {
+            return;
+        }
+        let mib = 1 << 20;
+        for (timed, bytes, paired) in [
+            (false, &[9_000, 9_000][..], true),
+            (false, &[9_000, mib - 1], true),
+            (true, &[9_000, mib - 1], true),
+            (false, &[2 * mib, 3 * mib], true),
+            (true, &[2 * mib, 2 * mib], false),
+            (false, &[9_000, 3 * mib], false),
+            (false, &[3 * mib, mib], false),
+            (false, &[9_000], false),
+        ] {
+            assert_eq!(is_paired(&chunk(sha256, timed, bytes), 0), paired, "{timed} {bytes:?}");
+        }
+        let pipe = sha256.replace("sha256", "sha512");
+        assert!(!is_paired(&chunk(&pipe, false, &[9_000, 9_000]), 0), "what does not like pairs");
+    }
 }
