@@ -26,8 +26,8 @@ export function asMarkdown({ date, machine, versions, rounds, rows, costs }) {
 
 Written by \`npm run bench\` on ${date.slice(0, 10)}: ${where}; ${what.join(', ')}.
 Medians of ${rounds} rounds, the sides taking turns, each measurement in a process of its own (in brackets the lowest
-and the highest). Where a p99 is given, it is the delay of a timer on the event loop meanwhile, and the longest one; a limit is what one thread does
-alone without a pool (with createHash, or the same library), times the processors. Pools are warm, except in the row
+and the highest). Where a p99 is given, it is the delay of a timer on the event loop meanwhile, and the longest one; a limit is
+what one thread does that does nothing else (of SHA-256: one that takes two items at once), times the processors. Pools are warm, except in the row
 of the cold pool. The code is in [bench/cases](../bench/cases).
 
 ${table([head, ...lines])}
