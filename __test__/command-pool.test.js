@@ -204,23 +204,32 @@ describe('work', () => {
 describe('programs that fail', () => {
   test('one that does not exist, a directory, a file that cannot be run', LIMIT, async (t) => {
     const folder = folderWith(t, { 'plain.txt': 'text' })
-    for (const [command, code] of [
-      ['no-such-program-here', 'ENOENT'],
-      [folder, 'EACCES'],
-      [join(folder, 'plain.txt'), 'EACCES'],
+    writeFileSync(join(folder, 'script'), '#!/no/such/interpreter\n', { mode: 0o755 })
+    for (const [command, code, why, more] of [
+      ['no-such-program', 'ENOENT', 'the command no-such-program does not exist in any folder of PATH'],
+      ['./no-such-program', 'ENOENT', 'the command ./no-such-program does not exist'],
+      ['./script', 'ENOENT', 'what is to run ./script does not exist: see its first line'],
+      ['cat', 'ENOENT', `there is no folder ${folder}/none`, { cwd: join(folder, 'none') }],
+      [folder, 'EACCES', `${folder} is a folder`],
+      [join(folder, 'plain.txt'), 'EACCES', `${folder}/plain.txt is no program that may be run`],
     ]) {
       for (const options of [{}, { perItem: true }]) {
-        const pool = openCommand(t, command, [], options)
+        const pool = openCommand(t, command, [], { cwd: folder, ...options, ...more })
         for (const start of [() => pool.run('x'), () => parallelMap(['x'], pool).toArray()]) {
           await assert.rejects(start(), (error) => {
             assert.equal(error.code, 'ERR_WORKER_START')
             assert.ok(error.message.includes(pool.label), error.message)
+            assert.ok(error.message.includes(`: ${why} (`), error.message)
             assert.equal(error.cause.code, code)
             return true
           })
         }
       }
     }
+    const long = openCommand(t, 'echo', ['{}'], { perItem: true })
+    await assert.rejects(long.run('x'.repeat(1 << 20)), {
+      message: /an argument, or all of them, are too long/,
+    })
     await assert.rejects(openCommand(t, 'no-such-program-here').ready(), { code: 'ERR_WORKER_START' })
   })
 

@@ -5,6 +5,7 @@
 //! that a blocked event loop delays no kill.
 
 pub mod batch;
+mod child;
 pub mod command;
 mod heard;
 pub mod limits;

@@ -2,6 +2,7 @@
 
 use super::{
     Exit,
+    child::{self, Child, End},
     command::{Speaker, Speech},
     limits::{Limits, refusal},
     memory::{self, OutOfMemory, Report},
@@ -13,10 +14,9 @@ use std::{
     io,
     os::{
         fd::{AsRawFd, FromRawFd, OwnedFd, RawFd},
-        unix::process::{CommandExt, ExitStatusExt},
+        unix::{ffi::OsStrExt, process::ExitStatusExt},
     },
-    path::PathBuf,
-    process::{Child, Command, Stdio},
+    path::{Path, PathBuf},
     time::Duration,
 };
 use tokio::{
@@ -110,13 +110,13 @@ impl Process {
         });
         let args = flag.into_iter().chain(launch.args.iter().cloned()).chain([list.into()]);
         let stdout = match launch.stdout {
-            Output::Inherit => Stdio::inherit(),
-            Output::Ignore => Stdio::null(),
-            Output::Pipe => Stdio::piped(),
+            Output::Inherit => End::Inherited,
+            Output::Ignore => End::Nothing,
+            Output::Pipe => End::Piped,
         };
         // The parent's stdin is not shared.
-        let mut child = spawn(launch, args, Stdio::null(), stdout, fds)?;
-        let stdout = Pipe::new(child.stdout.take().map(Into::into), listener.sink(Stream::Stdout), false);
+        let mut child = spawn(launch, args.collect(), End::Nothing, stdout, &fds)?;
+        let stdout = Pipe::new(child.stdout.take(), listener.sink(Stream::Stdout), false);
         Self::watch(child, launch, stdout, Some(report), None, forward, listener)
     }
 
@@ -128,10 +128,10 @@ impl Process {
         forward: mpsc::Sender<Vec<u8>>,
         listener: &Listener,
     ) -> io::Result<Self> {
-        let stdin = if speaker.asks() { Stdio::piped() } else { Stdio::null() };
-        let mut child = spawn(launch, args, stdin, Stdio::piped(), [])?;
-        let (stdin, stdout) = (child.stdin.take().map(Into::into), child.stdout.take().map(Into::into));
-        let speech = speaker.open(stdin, stdout, child.id()).inspect_err(|_| give_up(&mut child))?;
+        let stdin = if speaker.asks() { End::Piped } else { End::Nothing };
+        let mut child = spawn(launch, args, stdin, End::Piped, &[])?;
+        let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
+        let speech = speaker.open(stdin, stdout, child.id()).inspect_err(|_| child.give_up())?;
         let stdout = Pipe::new(None, Sink::Dropped, false);
         Self::watch(child, launch, stdout, None, Some(speech), forward, listener)
     }
@@ -150,11 +150,11 @@ impl Process {
             Output::Ignore => Sink::Dropped,
             Output::Pipe => listener.sink(Stream::Stderr),
         };
-        let stderr = Pipe::new(child.stderr.take().map(Into::into), sink, true);
+        let stderr = Pipe::new(child.stderr.take(), sink, true);
         match pidfd(child.id()) {
             Ok(pidfd) => Ok(Self { child, stdout, stderr, pidfd, max_memory: launch.max_memory, report, speech }),
             Err(error) => {
-                give_up(&mut child);
+                child.give_up();
                 Err(error)
             }
         }
@@ -235,55 +235,40 @@ async fn finish(speech: &mut Option<Speech>, deadline: Instant) {
     }
 }
 
-/// Starts a program in a group of its own, with the pool's environment and limits. It inherits `fds`.
-fn spawn<const FDS: usize>(
-    launch: &Launch,
-    args: impl IntoIterator<Item = OsString>,
-    stdin: Stdio,
-    stdout: Stdio,
-    fds: [RawFd; FDS],
-) -> io::Result<Child> {
-    let mut command = Command::new(&launch.program);
-    command.args(args);
-    command.env_clear().envs(launch.env.iter().map(|(name, value)| (name, value)));
-    if let Some(cwd) = &launch.cwd {
-        command.current_dir(cwd);
-    }
-    // Ctrl-C reaches the parent alone: the child is in another process group. Its stderr always comes through us: its end
-    // is kept for errors.
-    command.stdin(stdin).stdout(stdout).stderr(Stdio::piped()).process_group(0);
-    let parent = std::process::id();
-    let limits = launch.limits;
-    // SAFETY: between fork and exec only async-signal-safe calls are made: prctl, getppid, fcntl, _exit, and those of
-    // `Limits::apply`. Nothing is allocated: all of the closure is plain data.
-    unsafe {
-        command.pre_exec(move || {
-            // Of a worker of ours, until its own watcher looks after its group; see `binding::worker`.
-            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
-            if libc::getppid().cast_unsigned() != parent {
-                libc::_exit(1);
-            }
-            // Node marks its own stdio close-on-exec too. Where our stdout is closed, the child's is.
-            libc::fcntl(libc::STDOUT_FILENO, libc::F_SETFD, 0);
-            for fd in fds {
-                if libc::fcntl(fd, libc::F_SETFD, 0) < 0 {
-                    return Err(io::Error::last_os_error());
-                }
-            }
-            // Last: with fewer descriptors, or less time, what is above could fail.
-            limits.apply()
-        });
-    }
-    command.spawn().map_err(|error| match refusal(&error) {
-        Some((limit, why)) => io::Error::new(why.kind(), format!("{limit} was refused: {why}")),
-        None => error,
-    })
+/// Starts a program in a group of its own, with the pool's environment and limits. It inherits `fds`. Its stderr always
+/// comes through us: its end is kept for errors.
+fn spawn(launch: &Launch, args: Vec<OsString>, stdin: End, stdout: End, fds: &[RawFd]) -> io::Result<Child> {
+    let Launch { program, env, cwd, limits, .. } = launch;
+    child::start(&child::Start { program, args, env, cwd: cwd.as_deref(), stdin, stdout, fds, limits: *limits })
 }
 
-/// Best effort: it is reported as not started, so it must not run.
-fn give_up(child: &mut Child) {
-    let _ = child.kill();
-    let _ = child.wait();
+impl Launch {
+    /// Why a process could not be started, for a person. The system's number alone does not say what it is that is not there.
+    #[must_use]
+    pub fn why(&self, error: &io::Error) -> String {
+        if let Some((limit, why)) = refusal(error) {
+            return format!("{limit} was refused: {why}");
+        }
+        let cwd = self.cwd.as_deref().unwrap_or(Path::new("."));
+        let (program, file) = (self.program.display(), cwd.join(&self.program));
+        let found = match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory if !cwd.is_dir() => {
+                format!("there is no folder {}", cwd.display())
+            }
+            io::ErrorKind::NotFound if !self.program.as_bytes().contains(&b'/') => {
+                format!("the command {program} does not exist in any folder of PATH")
+            }
+            io::ErrorKind::NotFound if file.exists() => {
+                format!("what is to run {program} does not exist: see its first line")
+            }
+            io::ErrorKind::NotFound => format!("the command {program} does not exist"),
+            io::ErrorKind::PermissionDenied if file.is_dir() => format!("{program} is a folder"),
+            io::ErrorKind::PermissionDenied => format!("{program} is no program that may be run"),
+            io::ErrorKind::ArgumentListTooLong => "an argument, or all of them, are too long".into(),
+            _ => return error.to_string(),
+        };
+        format!("{found} ({error})")
+    }
 }
 
 /// Ends a whole process group. The caller knows that its leader was not waited for yet.

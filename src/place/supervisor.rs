@@ -217,7 +217,7 @@ fn begin(start: Start, forward: mpsc::Sender<Vec<u8>>, running: Rc<RefCell<HashM
             Ok(process) => process.end(forget).await,
             Err(error) => {
                 let spawn_errno = error.raw_os_error();
-                Exit { spawn_error: Some(error.to_string()), spawn_errno, ..Exit::default() }
+                Exit { spawn_error: Some(launch.why(&error)), spawn_errno, ..Exit::default() }
             }
         };
         started.remove(worker);
