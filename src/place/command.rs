@@ -5,10 +5,14 @@
 //! | --- | --- |
 //! | [`format`] | how items and answers are cut out of a stream |
 //! | [`talk`] | what a program was told and has answered: plain state |
+//! | [`fault`] | what went wrong, for JavaScript |
 //! | [`speech`] | its stdin and stdout |
+//! | [`conversation`] | who writes and reads them, item after item |
 //! | [`waits`] | whether it waits for input, as the system sees it |
 //! | [`item`] | a program for each item |
 
+mod conversation;
+mod fault;
 pub mod format;
 pub mod item;
 mod speech;

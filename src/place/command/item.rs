@@ -3,10 +3,11 @@
 //! ended by a signal takes its slot with it: a crash is a crash.
 
 use super::{
+    fault::{Fault, Kind, VALUE},
     format::{Format, shown},
     lock,
     speech::{Speaker, Whole},
-    talk::{Fault, Kind, Protocol, VALUE},
+    talk::Protocol,
 };
 use crate::{
     engine::{CallId, Status, WorkerId},

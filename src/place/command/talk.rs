@@ -5,12 +5,18 @@
 //! a time-out counts from. Items are sent ahead only as far as the program is quick: those that it has been sent cannot be
 //! taken back. When it ends, what it has left unread in its stdin has not begun either: how fast we wrote does not matter.
 
-use super::format::{Format, Next, next_answer, shown};
+use super::{
+    fault::{Fault, Kind, VALUE},
+    format::{Format, Next, next_answer, shown},
+};
 use crate::{
     engine::{Micros, Status, WorkerId},
     place::{Events, Exit, ItemSize, Outcome},
 };
+use part::Part;
 use std::collections::VecDeque;
+
+mod part;
 
 /// How the programs of a pool are spoken to.
 #[derive(Clone, Copy, Debug)]
@@ -20,96 +26,6 @@ pub struct Protocol {
     pub read_ahead: Option<u32>,
     /// Most bytes of an answer.
     pub max_answer: usize,
-}
-
-/// What a program did against the protocol, or did not do. JavaScript makes an error of it.
-#[derive(Debug, serde::Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Fault {
-    pub kind: Kind,
-    pub reason: String,
-    /// The line in question, cut.
-    pub line: Option<String>,
-    pub exit_code: Option<i32>,
-    pub signal: Option<String>,
-    pub stderr: Option<String>,
-    /// The system's number for why it could not be started.
-    pub errno: Option<i32>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Kind {
-    Protocol,
-    Stalled,
-    /// A program that was started for one item has ended with an exit code that is not 0.
-    Exit,
-    /// It could not be started for this item.
-    Start,
-}
-
-/// First byte of an item's row, and of an answer's. An item that has failed on JavaScript's side has another one.
-pub const VALUE: u8 = 0;
-/// First byte of the row of a [`Fault`].
-const FAULT: u8 = 1;
-
-impl Fault {
-    #[must_use]
-    pub fn new(kind: Kind, reason: String, line: Option<String>) -> Self {
-        Self { kind, reason, line, exit_code: None, signal: None, stderr: None, errno: None }
-    }
-
-    /// With what is known of the end of its program.
-    #[must_use]
-    pub fn after(mut self, exit: &Exit) -> Self {
-        self.exit_code = exit.exit_code;
-        self.signal.clone_from(&exit.signal);
-        self.stderr = Some(exit.stderr.clone());
-        self.errno = exit.spawn_errno;
-        self
-    }
-
-    /// The row of its outcome.
-    #[must_use]
-    pub fn row(&self) -> Vec<u8> {
-        let mut row = vec![FAULT];
-        // Strings and numbers: that cannot fail.
-        let _ = serde_json::to_writer(&mut row, self);
-        row
-    }
-}
-
-/// A part of a chunk.
-#[derive(Debug)]
-struct Part {
-    cell: u8,
-    /// Lowered when items are taken back.
-    items: u32,
-    /// Where the bytes of each item end; those of one that has failed already are none.
-    ends: Vec<usize>,
-    bytes: Vec<u8>,
-    /// Items that may be written, and the bytes of them that are.
-    sent: u32,
-    written: usize,
-    answered: u32,
-}
-
-impl Part {
-    fn has_failed(&self, item: u32) -> bool {
-        let item = item as usize;
-        self.ends[item] == if item == 0 { 0 } else { self.ends[item - 1] }
-    }
-
-    /// Something of the first item without an answer was written, and is not among the last `untouched` bytes.
-    fn has_begun(&self, untouched: usize) -> bool {
-        let before = self.answered.checked_sub(1).map_or(0, |item| self.ends[item as usize]);
-        self.answered < self.sent && self.written.saturating_sub(untouched) > before
-    }
-
-    fn unwritten(&self) -> &[u8] {
-        let end = if self.sent == 0 { 0 } else { self.ends[self.sent as usize - 1] };
-        &self.bytes[self.written..end]
-    }
 }
 
 #[derive(Debug)]
@@ -178,21 +94,10 @@ impl Talk {
     /// Takes a part. `buffers`: the programs of its pool are known to keep their answers until their stdin is closed.
     pub fn push(&mut self, part: &crate::place::Part<'_>, buffers: bool, now: Micros) {
         self.buffers |= buffers;
-        let (mut bytes, mut ends) = (Vec::with_capacity(part.rows.len() + part.sizes.len()), Vec::new());
-        let mut rows = part.rows;
-        for size in part.sizes {
-            let (row, rest) = rows.split_at(size.row as usize);
-            rows = rest;
-            if let Some((&VALUE, item)) = row.split_first() {
-                self.protocol.format.write(item, &mut bytes);
-            }
-            ends.push(bytes.len());
-        }
-        let items = ends.len() as u32;
         if self.parts.is_empty() {
             self.part_began = now;
         }
-        self.parts.push_back(Part { cell: part.cell, items, ends, bytes, sent: 0, written: 0, answered: 0 });
+        self.parts.push_back(Part::new(part, self.protocol.format));
         self.send(now);
     }
 
@@ -331,7 +236,10 @@ impl Talk {
             }
         }
         unread.drain(..at);
-        unread.shrink_to(1 << 20);
+        // Not while a long answer comes: it would be copied with each part of it.
+        if unread.is_empty() {
+            unread.shrink_to(1 << 20);
+        }
         (self.unread, self.seen) = (unread, seen);
         if count > 0 {
             self.pace(count, now);
