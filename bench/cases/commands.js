@@ -1,5 +1,7 @@
 // 200,000 small records to `cat` and back, as JSON lines: our pool of programs against one program and `readline`, written by
 // hand with the same window and with the back-pressure of its pipe. One program is enough for that side: `cat` waits for it.
+// And both from the start of the programs on, against GNU parallel, which is given all of it at once: it hands out blocks
+// of a megabyte, so a window would be too small for it.
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -22,6 +24,30 @@ export const sides = {
     return { value: ITEMS / (ms / 1000) }
   },
 
+  async whole() {
+    const items = records(ITEMS)
+    const ms = await time(async () => {
+      const pool = commandPool('cat', [], { size: 2 })
+      const count = await consume(parallelMap(items, pool))
+      await pool.close()
+      return count
+    }, ITEMS)
+    return { value: ITEMS / (ms / 1000) }
+  },
+
+  async parallel() {
+    const items = records(ITEMS)
+    const ms = await time(async () => {
+      const child = spawn('parallel', ['--will-cite', '--pipe', '-k', '-j2', 'cat'], {
+        stdio: ['pipe', 'pipe', 'inherit'],
+      })
+      const failed = once(child, 'error').then(() => Promise.reject(new Error('parallel is not installed')))
+      const heard = there(child, createInterface({ input: child.stdout }), items, ITEMS)
+      return Promise.race([heard, failed])
+    }, ITEMS)
+    return { value: ITEMS / (ms / 1000) }
+  },
+
   async readline() {
     const child = spawn('cat', { stdio: ['pipe', 'pipe', 'inherit'] })
     const lines = createInterface({ input: child.stdout })
@@ -35,12 +61,14 @@ export const sides = {
 }
 
 /** Sends so many records as lines, and reads each that comes back; says how many. */
-function there({ stdin }, lines, items) {
+function there({ stdin }, lines, items, window = WINDOW) {
   return new Promise((resolve) => {
     let [sent, heard, full] = [0, 0, false]
     const send = () => {
-      while (!full && sent < items.length && sent - heard < WINDOW)
+      while (!full && sent < items.length && sent - heard < window)
         full = !stdin.write(`${JSON.stringify(items[sent++])}\n`)
+      // Nothing more: with all of it there it is told so.
+      if (sent === items.length && window >= items.length) stdin.end()
     }
     const onDrain = () => {
       full = false
