@@ -65,7 +65,7 @@ const STEPS = {
       '--test-timeout=300000',
       ...testFiles('__test__'),
     ],
-    prepare: provideJq,
+    prepare: providePrograms,
     count: nodeCount,
   }),
 }
@@ -137,18 +137,28 @@ async function cargoDeny(log) {
   return `cargo-deny could not be installed (target/test-logs/deny.log)`
 }
 
-/** jq, which some tests have as a worker, from the system's packages. Where that cannot be, they are skipped and counted. */
-async function provideJq(log) {
-  if (isInstalled('jq') || !isInstalled('apt-get') || process.getuid?.() !== 0) return undefined
+/**
+ * jq and Python, which some tests have as workers, from the system's packages. Where that cannot be, tests of jq are skipped
+ * and counted; Python has to be there.
+ */
+async function providePrograms(log) {
+  const missing = ['jq', 'python3'].filter((name) => !isInstalled(name))
+  if (missing.length > 0 && isInstalled('apt-get') && process.getuid?.() === 0)
+    await installPackages(missing, log)
+  if (!isInstalled('python3'))
+    throw new SetupError('python3 is missing: tests have it as a worker; install it')
+  return undefined
+}
+
+async function installPackages(names, log) {
   const apt = (...args) => ({ command: 'apt-get', args: ['-qq', ...args] })
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
-  const install = apt('install', '--yes', '--no-install-recommends', 'jq')
+  const install = apt('install', '--yes', '--no-install-recommends', ...names)
   // A fresh image has no lists of packages.
   if (await spawnLogged(install, env, log)) {
     await spawnLogged(apt('update'), env, log)
     await spawnLogged(install, env, log)
   }
-  return undefined
 }
 
 function cargo(...args) {
