@@ -198,7 +198,7 @@ describe('the numbers that the two languages share', () => {
   const pool = text('lib/worker-pool.js')
   const layout = text('crates/channel/src/layout.rs')
   const parent = text('crates/channel/src/parent.rs')
-  const place = text('src/place/process.rs')
+  const place = text('src/place/process/worker.rs')
 
   /** The value of a constant, as it is written. */
   const number = (source, pattern) => {
