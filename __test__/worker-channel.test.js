@@ -198,7 +198,7 @@ describe('the numbers that the two languages share', () => {
   const pool = text('lib/worker-pool.js')
   const layout = text('crates/channel/src/layout.rs')
   const parent = text('crates/channel/src/parent.rs')
-  const place = text('src/place/process/worker.rs')
+  const place = text('src/place/process.rs') + text('src/place/process/worker.rs')
 
   /** The value of a constant, as it is written. */
   const number = (source, pattern) => {
@@ -263,7 +263,8 @@ describe('the numbers that the two languages share', () => {
   })
 
   test('how an item ended', () => {
-    const [, arms] = /let status = match record\.status \{(.+?)\};/s.exec(place)
+    const [, written] = /let status = match record\.status \{(.+?)\};/s.exec(place)
+    const arms = written.replace('VALUE', rust('VALUE', place))
     for (const [name, status] of [
       ['VALUE', 'Value'],
       ['ERROR', 'Error'],
