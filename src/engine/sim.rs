@@ -1959,7 +1959,7 @@ impl Sim {
         let most = call.plan.config.concurrency.min(self.config.size) as usize;
         let runs_it = process.lanes.iter().any(|run| run.call == part.chunk.call);
         let holders = self.engine.workers.values().filter(|worker| worker.runs(part.chunk.call)).count();
-        let stays = |other: &WorkerId| self.engine.workers[other].leaves().is_none();
+        let stays = |other: &WorkerId| self.engine.workers[other].stays();
         let others = self.processes.iter().filter(|(other, _)| **other != worker && stays(other));
         let mut others = others.map(|(_, other)| other);
         let idle = others.clone().any(|other| {
