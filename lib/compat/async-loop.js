@@ -163,12 +163,12 @@ class Loop {
 function notingCaller(iteratee, answered, note, state) {
   let next = 0
   return (/** @type {any} */ value, /** @type {any} */ key) => {
-    const order = next++
-    let open = true
+    let order = next++
     iteratee(value, (error, result) => {
-      if (!open) throw new Error(CALLED_TWICE)
-      open = false
-      answered(error, note(state, order, key, value, result, error) === true)
+      if (order < 0) throw new Error(CALLED_TWICE)
+      const at = order
+      order = -1
+      answered(error, note(state, at, key, value, result, error) === true)
     })
   }
 }
