@@ -76,23 +76,14 @@ impl References {
     /// No code of JavaScript reaches the array or its `ArrayBuffer` by anything but `bytes`, and lets go of that.
     pub unsafe fn take(&self, bytes: sys::napi_value, may_change: bool) -> Result<Transferred> {
         self.delete_released();
-        let (mut kind, mut length, mut start, mut offset) = (0, 0, ptr::null_mut(), 0);
-        let mut buffer = ptr::null_mut();
         let mut reference = ptr::null_mut();
-        // SAFETY: on the environment's thread; `bytes` is a live value of it; the out-pointers live through the calls.
-        unsafe {
-            check(sys::napi_get_typedarray_info(
-                self.env.raw(),
-                bytes,
-                &raw mut kind,
-                &raw mut length,
-                &raw mut start,
-                &raw mut buffer,
-                &raw mut offset,
-            ))?;
+        // SAFETY: on the environment's thread; `bytes` is a live value of it; the out-pointer lives through the call.
+        let View { length, start, .. } = unsafe {
+            let view = View::of(self.env.raw(), bytes)?;
             self.watch_environment()?;
             check(sys::napi_create_reference(self.env.raw(), bytes, 1, &raw mut reference))?;
-        }
+            view
+        };
         let kept = Kept { reference: Reference(reference), shared: Arc::clone(&self.shared) };
         let start = NonNull::new(start.cast::<u8>()).unwrap_or(NonNull::dangling());
         // SAFETY: an array of bytes has as many as it says, all initialised. JavaScript reaches them no more (the caller
@@ -179,26 +170,48 @@ impl Drop for Kept {
     }
 }
 
+/// Where the bytes of a typed array are: in memory, and in its `ArrayBuffer`.
+struct View {
+    length: usize,
+    start: *mut c_void,
+    buffer: sys::napi_value,
+    offset: usize,
+}
+
+impl View {
+    /// # Safety
+    ///
+    /// On the environment's thread, of a live value of it.
+    unsafe fn of(env: sys::napi_env, array: sys::napi_value) -> Result<Self> {
+        let (mut kind, mut length, mut offset) = (0, 0, 0);
+        let (mut start, mut buffer) = (ptr::null_mut(), ptr::null_mut());
+        // SAFETY: as the caller says; the out-pointers live through the call.
+        check(unsafe {
+            sys::napi_get_typedarray_info(
+                env,
+                array,
+                &raw mut kind,
+                &raw mut length,
+                &raw mut start,
+                &raw mut buffer,
+                &raw mut offset,
+            )
+        })?;
+        Ok(Self { length, start, buffer, offset })
+    }
+}
+
 /// The typed array of the type that has this code, over memory that was given away: from here on JavaScript has it again.
 pub fn typed_array(env: &Env, code: u8, memory: &Transferred) -> Result<sys::napi_value> {
     let kept = memory.keeper().downcast_ref::<Kept>();
     let (kept, element) = kept.zip(element(code)).ok_or_else(|| napi::Error::from_reason("not given away here"))?;
-    let (mut kind, mut length, mut start, mut offset) = (0, 0, ptr::null_mut(), 0);
-    let (mut bytes, mut buffer, mut array) = (ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
+    let (mut bytes, mut array) = (ptr::null_mut(), ptr::null_mut());
     let env = env.raw();
     // SAFETY: on the environment's thread; the reference is there until `kept` is dropped; the out-pointers live through
     // the calls. Threads leave alone what one of them has changed, and only that becomes a result.
     unsafe {
         check(sys::napi_get_reference_value(env, kept.reference.0, &raw mut bytes))?;
-        check(sys::napi_get_typedarray_info(
-            env,
-            bytes,
-            &raw mut kind,
-            &raw mut length,
-            &raw mut start,
-            &raw mut buffer,
-            &raw mut offset,
-        ))?;
+        let View { length, buffer, offset, .. } = View::of(env, bytes)?;
         check(sys::napi_create_typedarray(env, element.0, length / element.1, buffer, offset, &raw mut array))?;
     }
     Ok(array)

@@ -15,6 +15,7 @@ use std::{
 
 /// The most small parts that wait in a worker.
 const MAX_PARTS_AHEAD: u64 = 32;
+
 /// Consecutive items of one chunk that wait for a worker.
 #[derive(Clone, Debug)]
 pub(super) struct Part {

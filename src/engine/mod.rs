@@ -22,6 +22,7 @@
 
 mod call;
 mod contract;
+mod death;
 mod dispatch;
 mod ending;
 mod keyed;
@@ -291,78 +292,6 @@ impl Engine {
         self.schedule(now);
     }
 
-    /// The worker's process has ended. `claimed` tells for a cell and its number of items how many were claimed.
-    /// Outcomes that it had published must have been handed in before.
-    pub fn handle_exit(&mut self, worker: WorkerId, claimed: impl Fn(u8, u32) -> u32, now: Micros) {
-        let Some(state) = self.workers.remove(&worker) else { return };
-        for call in self.calls.values_mut() {
-            call.leave_worker(worker);
-        }
-        if state.is_starting() {
-            for other in self.workers.values_mut() {
-                other.successor = other.successor.filter(|successor| *successor != worker);
-            }
-        }
-        let unsent = self.drop_actions_for(worker);
-        let (mut ran, mut cut_off) = (Vec::new(), Vec::new());
-        // Later items first: what goes back to the front of the queue keeps its order.
-        for part in state.dispatches().rev() {
-            let claimed = if unsent.contains(&part.cell) { 0 } else { claimed(part.cell, part.items()) };
-            let unclaimed = part.first_unclaimed(claimed);
-            let Some(call) = self.calls.get_mut(&part.chunk.call) else { continue };
-            let (chunk, attempt, alone) = (part.chunk, part.attempt, part.alone);
-            call.requeue(Part { chunk, items: unclaimed..part.end, attempt, alone });
-            for item in part.unfinished().rev().filter(|item| *item < unclaimed) {
-                if part.is_cut_off(item) {
-                    cut_off.push((chunk, item));
-                    continue;
-                }
-                let again = Part { chunk, items: item..item + 1, attempt: attempt.saturating_add(1), alone };
-                if state.is_condemned() {
-                    // We killed it for the sake of another call: this item did nothing wrong.
-                    call.requeue(again);
-                } else {
-                    ran.push(again);
-                }
-            }
-        }
-        let barren = ran.is_empty() && cut_off.is_empty() && state.is_barren();
-        if ran.len() == 1 && cut_off.is_empty() {
-            self.charge(worker, ran.remove(0));
-        } else {
-            // One of them did it, and nobody knows which; it may have been one that was cut off.
-            for suspect in ran {
-                if let Some(call) = self.calls.get_mut(&suspect.chunk.call) {
-                    call.requeue(Part { alone: true, ..suspect });
-                }
-            }
-        }
-        for (chunk, item) in cut_off {
-            self.end_cut_off(chunk, item);
-        }
-        for (at, part) in state.dispatches().enumerate() {
-            if let Some(call) = self.calls.get_mut(&part.chunk.call) {
-                let more = state.dispatches().skip(at + 1).any(|other| other.chunk.call == call.id);
-                call.part_ended(part.chunk, if more { 0 } else { part.lanes }, &mut self.actions);
-            }
-        }
-        if barren {
-            self.barren += 1;
-            self.warm = 0;
-            self.start_failed |= state.is_starting();
-        } else {
-            self.hope_again();
-        }
-        if !self.has_hope() && self.workers.values().all(Worker::is_retired) {
-            self.fail_waiting(worker, now);
-        }
-        for part in state.dispatches() {
-            self.settle_end(part.chunk.call);
-        }
-        self.schedule(now);
-        self.settle_closing();
-    }
-
     /// Time has passed. `claimed` tells for a cell of a worker and its number of items how many are claimed; outcomes
     /// that are there should have been handed in before.
     pub fn handle_timeout(&mut self, claimed: impl Fn(WorkerId, u8, u32) -> u32, now: Micros) {
@@ -424,19 +353,6 @@ impl Engine {
         let starting = self.workers.values().filter(|worker| worker.is_starting()).count();
         let ready = self.workers.values().filter(|worker| !worker.is_starting() && worker.stays()).count();
         (ready as u32, starting as u32)
-    }
-
-    /// This item, and no other, ran in a worker that has died.
-    fn charge(&mut self, worker: WorkerId, ran: Part) {
-        let (chunk, item, attempt) = (ran.chunk, ran.items.start, ran.attempt - 1);
-        let Some(call) = self.calls.get_mut(&chunk.call) else { return };
-        if call.may_survive_crash(chunk, item) {
-            let status = Status::Lost;
-            self.actions.push_back(Action::Again { worker, chunk, item, attempt, status, asks: false });
-            call.requeue(Part { alone: true, ..ran });
-        } else {
-            self.settle(chunk, item, Status::Lost, 0, Some(Action::Lost { worker, chunk, item, attempt }));
-        }
     }
 
     /// An item has ended: note it, deliver what can be, stop the call if need be. False where nobody wants it any more.

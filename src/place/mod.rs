@@ -211,6 +211,15 @@ pub struct Values {
 }
 
 impl Values {
+    /// What many of them needed is not kept for ever.
+    pub fn clear(&mut self) {
+        self.sizes.clear();
+        for area in [&mut self.rows, &mut self.text] {
+            area.clear();
+            area.shrink_to(256 << 10);
+        }
+    }
+
     /// Whether this item is the one that follows them.
     #[must_use]
     pub fn is_next(&self, cell: u8, item: u32) -> bool {

@@ -16,7 +16,7 @@ use std::{
     collections::{BTreeMap, VecDeque},
     sync::{Arc, PoisonError, Weak},
 };
-use worker::{Scratch, Worker, frame};
+use worker::{Ears, Scratch, Worker, frame};
 
 /// How long a lone worker polls before it sleeps, where a core is free for it. Waking a sleeper takes 10 to 30 µs.
 const SPIN_MICROS: u32 = 50;
@@ -251,26 +251,27 @@ impl Place for Processes {
     }
 
     fn drain(&mut self, events: &mut dyn Events) {
+        let mut ears = Ears { events, listening: self.listening, started: &self.started, scratch: &mut self.scratch };
         for (&id, worker) in &mut self.workers {
-            worker.listen(id, events, self.listening, &self.started, &mut self.scratch);
+            worker.listen(id, &mut ears);
         }
         let exits = std::mem::take(&mut *self.exits.lock().unwrap_or_else(PoisonError::into_inner));
         // After the exits were taken: whatever those workers wrote is here, and comes before their ends.
         let outputs = std::mem::take(&mut *self.outputs.lock().unwrap_or_else(PoisonError::into_inner));
         for written in outputs {
-            events.written(written);
+            ears.events.written(written);
         }
         for mut exit in exits {
             let Some(mut worker) = self.workers.remove(&exit.worker) else {
-                events.exit(exit, &|_, _| 0);
+                ears.events.exit(exit, &|_, _| 0);
                 continue;
             };
-            worker.listen(exit.worker, events, self.listening, &self.started, &mut self.scratch);
+            worker.listen(exit.worker, &mut ears);
             self.watch.remove(&worker.end.bell());
             exit.starting = !worker.ready;
             exit.cause = worker.cause.take();
             exit.violation = worker.violation.take();
-            events.exit(exit, &|cell, items| worker.end.claimed(cell, items));
+            ears.events.exit(exit, &|cell, items| worker.end.claimed(cell, items));
         }
     }
 

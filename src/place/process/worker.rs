@@ -59,6 +59,25 @@ pub(super) struct Scratch {
     values: Values,
 }
 
+/// What hears workers.
+pub(super) struct Ears<'a> {
+    pub events: &'a mut dyn Events,
+    /// Bits of [`layout::LISTENING`].
+    pub listening: u32,
+    pub started: &'a Started,
+    pub scratch: &'a mut Scratch,
+}
+
+impl Ears<'_> {
+    /// Hands in the values that were read.
+    fn hand_in(&mut self, id: WorkerId) -> Result<(), String> {
+        let values = &mut self.scratch.values;
+        let fits = values.sizes.is_empty() || self.events.values(id, values);
+        values.clear();
+        if fits { Ok(()) } else { Err(not_asked_for(RecordKind::Outcome)) }
+    }
+}
+
 impl Worker {
     /// Appends the definitions that it does not know yet.
     pub fn definitions(&mut self, all: &[Vec<u8>], into: &mut Vec<u8>) {
@@ -101,19 +120,12 @@ impl Worker {
     }
 
     /// Hands over what it has published. A worker that breaks the protocol is not listened to again, and killed.
-    pub fn listen(
-        &mut self,
-        id: WorkerId,
-        events: &mut dyn Events,
-        listening: u32,
-        started: &Started,
-        scratch: &mut Scratch,
-    ) {
+    pub fn listen(&mut self, id: WorkerId, ears: &mut Ears<'_>) {
         if self.violation.is_some() {
             return;
         }
-        let heard = self.hear(id, events, listening, started, scratch);
-        let heard = heard.and(hand_in(id, &mut scratch.values, events)).and_then(|()| self.flush());
+        let heard = self.hear(id, ears);
+        let heard = heard.and(ears.hand_in(id)).and_then(|()| self.flush());
         self.end.release();
         if let Err(violation) = heard {
             self.violation = Some(violation);
@@ -121,29 +133,23 @@ impl Worker {
         }
     }
 
-    fn hear(
-        &mut self,
-        id: WorkerId,
-        events: &mut dyn Events,
-        listening: u32,
-        started: &Started,
-        scratch: &mut Scratch,
-    ) -> Result<(), String> {
+    fn hear(&mut self, id: WorkerId, ears: &mut Ears<'_>) -> Result<(), String> {
         loop {
             let Some(record) = self.end.next_record().map_err(|_| "it wrote an impossible record".to_owned())? else {
                 return Ok(());
             };
             if let Some(size) = small_value(&record) {
-                let values = &mut scratch.values;
-                if !values.is_next(record.cell, record.item) {
-                    hand_in(id, values, events)?;
-                    (values.cell, values.first) = (record.cell, record.item);
+                if !ears.scratch.values.is_next(record.cell, record.item) {
+                    ears.hand_in(id)?;
+                    (ears.scratch.values.cell, ears.scratch.values.first) = (record.cell, record.item);
                 }
+                let values = &mut ears.scratch.values;
                 values.sizes.push(size);
                 self.end.take(&record, &mut values.rows, &mut values.text);
                 continue;
             }
-            hand_in(id, &mut scratch.values, events)?;
+            ears.hand_in(id)?;
+            let Ears { events, listening, started, scratch } = ears;
             let fits = match record.kind {
                 RecordKind::Outcome => {
                     let outcome = outcome_of(&record).ok_or("it wrote an outcome of no known status")?;
@@ -182,7 +188,7 @@ impl Worker {
                     if !self.end.note_message(&record) {
                         return Err("it sent more messages than it may".to_owned());
                     }
-                    if listening & layout::MESSAGES == 0 {
+                    if *listening & layout::MESSAGES == 0 {
                         self.discard(&record, scratch);
                         self.end.messages_taken(record.message_bytes());
                     } else {
@@ -241,15 +247,6 @@ fn small_value(record: &Record) -> Option<ItemSize> {
     let (row, text) = record.sizes();
     let is_small = row.saturating_add(text) <= SMALL_BYTES;
     (record.kind == RecordKind::Outcome && record.status == VALUE && is_small).then_some(ItemSize { row, text })
-}
-
-/// Hands in the values that were read.
-fn hand_in(id: WorkerId, values: &mut Values, events: &mut dyn Events) -> Result<(), String> {
-    let fits = values.sizes.is_empty() || events.values(id, values);
-    values.sizes.clear();
-    values.rows.clear();
-    values.text.clear();
-    if fits { Ok(()) } else { Err(not_asked_for(RecordKind::Outcome)) }
 }
 
 fn not_asked_for(kind: RecordKind) -> String {
