@@ -4,17 +4,9 @@ import assert from 'node:assert/strict'
 import { basename, join } from 'node:path'
 import { describe, test } from 'node:test'
 import { pathToFileURL } from 'node:url'
-import {
-  batchSettings,
-  closeSettings,
-  inheritedExecArgv,
-  mapperKind,
-  parallelMapSettings,
-  resultCount,
-  runSettings,
-  workerPoolSettings,
-} from '../lib/options.js'
+import { batchSettings, mapperKind, parallelMapSettings, resultCount, runSettings } from '../lib/options.js'
 import { startCall } from '../lib/outcome.js'
+import { closeSettings, inheritedExecArgv, workerPoolSettings } from '../lib/worker-pool-options.js'
 
 const TYPE = { name: 'TypeError', code: 'ERR_INVALID_ARG_TYPE', message: /expected .+, got / }
 const RANGE = { name: 'RangeError', code: 'ERR_OUT_OF_RANGE', message: /expected .+, got / }

@@ -193,7 +193,7 @@ describe('back-pressure', () => {
 describe('the numbers that the two languages share', () => {
   const text = (path) => readFileSync(new URL(`../${path}`, import.meta.url), 'utf8')
   const port = text('lib/worker-port.js')
-  const main = text('lib/worker-main.js')
+  const main = text('lib/worker-main.js') + text('lib/worker-chunk.js')
   const talk = text('lib/worker-talk.js')
   const pool = text('lib/worker-pool.js')
   const layout = text('crates/channel/src/layout.rs')

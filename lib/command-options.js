@@ -4,8 +4,9 @@ import path from 'node:path'
 import { CONTAINMENT_OPTIONS, containment, fileURLPath } from './containment.js'
 import { invalidArgType, outOfRange } from './errors.js'
 import { flag, integerUpTo, milliseconds, text } from './option-values.js'
-import { directory, GRACE_MS, optionsObject, shown } from './options.js'
+import { optionsObject } from './options.js'
 import { LIVES_OPTIONS, livesSettings } from './pool-lives.js'
+import { directory, GRACE_MS, shown } from './worker-pool-options.js'
 
 /**
  * @typedef {import('./containment.js').Containment & import('./pool-lives.js').Lives & CommandFields} CommandSettings

@@ -1,27 +1,19 @@
-// What callers may pass, checked once, and every default in one place. Each function turns an options object, which it
+// What callers may pass to calls, checked once, with every default. Each function turns an options object, which it
 // never writes to, into a frozen value of settings. An unknown name is an error: a typo must not be a silent default.
 
-import path from 'node:path'
-import { pathToFileURL } from 'node:url'
 import { callerContext, heldIn } from './async-context.js'
 import { FILTER } from './chunk-flags.js'
-import { CONTAINMENT_OPTIONS, containment, fileURLPath } from './containment.js'
 import { invalidArgType, outOfRange, unknownOption } from './errors.js'
 import {
   countUpTo,
   flag,
-  integerUpTo,
   MAX_MILLISECONDS,
   milliseconds,
   numberWithin,
   positiveInteger,
   positiveIntegerOrInfinity,
-  text,
 } from './option-values.js'
 import { startCall, takesAway } from './outcome.js'
-import { LIVES_OPTIONS, livesSettings } from './pool-lives.js'
-import { SCRIPT_OPTIONS, scriptSettings } from './script-options.js'
-import { shippedFunction } from './shipped-function.js'
 
 /**
  * @typedef {object} CallSettings
@@ -67,25 +59,6 @@ import { shippedFunction } from './shipped-function.js'
  * @property {number} size Infinity: any number
  * @property {number} bytes Infinity: any number
  * @property {number | undefined} wait undefined: for ever
- */
-
-/** @typedef {PoolFields & import('./pool-lives.js').Lives & import('./containment.js').Containment & import('./script-options.js').ScriptSettings} PoolSettings */
-
-/**
- * @typedef {object} PoolFields
- * @property {TaskFile | import('./shipped-script.js').ShippedFunction} task
- * @property {number} concurrencyPerWorker
- * @property {number} gracePeriod milliseconds that an item may go on when it is cut off
- * @property {readonly string[]} execArgv
- * @property {string} cwd
- * @property {unknown} setupData
- * @property {string} exportName
- * @property {string} label
- */
-
-/**
- * Where a task file is, both ways.
- * @typedef {Readonly<{ url: string, path: string }>} TaskFile
  */
 
 /** @typedef {'function' | 'pool' | 'native'} MapperKind */
@@ -167,32 +140,6 @@ export function resultCount(count) {
 }
 
 /**
- * @param {unknown} task
- * @param {unknown} options
- * @returns {Readonly<PoolSettings>}
- * @throws {TypeError} ERR_INVALID_ARG_TYPE
- * @throws {RangeError} ERR_OUT_OF_RANGE
- */
-export function workerPoolSettings(task, options) {
-  const given = optionsObject(options, POOL_OPTIONS) ?? {}
-  const cwd = directory(given)
-  const checked = typeof task === 'function' ? functionTask(task, given) : taskFile(task, cwd)
-  return Object.freeze({
-    task: checked,
-    ...livesSettings(given),
-    concurrencyPerWorker: integerUpTo(given, 'concurrencyPerWorker', MAX_CONCURRENCY_PER_WORKER, 1),
-    gracePeriod: milliseconds(given, 'gracePeriod', GRACE_MS),
-    execArgv: execArgv(given),
-    cwd,
-    ...containment(given, cwd),
-    ...scriptSettings(given, 'path' in checked),
-    setupData: given.setupData,
-    exportName: text(given, 'exportName', 'default'),
-    label: text(given, 'label', 'path' in checked ? path.basename(checked.path) : checked.name || 'function'),
-  })
-}
-
-/**
  * @param {unknown} options of `pool.run()`
  * @returns {Readonly<{ signal: AbortSignal | undefined, tries: Readonly<TrySettings> | undefined, priority: number }>}
  * @throws {TypeError} ERR_INVALID_ARG_TYPE
@@ -213,45 +160,6 @@ export function nativeRunSettings(options) {
   if (given === undefined) return NATIVE_RUN_DEFAULTS
   const { transfer: _, ...others } = given
   return Object.freeze({ ...runSettings(others), transfer: flag(given, 'transfer', false) })
-}
-
-/**
- * @param {unknown} options of `pool.close()`
- * @returns {Readonly<{ force: boolean }>}
- * @throws {TypeError} ERR_INVALID_ARG_TYPE
- */
-export function closeSettings(options) {
-  const given = optionsObject(options, CLOSE_OPTIONS) ?? {}
-  return Object.freeze({ force: flag(given, 'force', false) })
-}
-
-/**
- * @param {unknown} size what is assigned to `pool.size`
- * @returns {number}
- * @throws {TypeError} ERR_INVALID_ARG_TYPE
- * @throws {RangeError} ERR_OUT_OF_RANGE
- */
-export function poolSize(size) {
-  const checked = positiveInteger({ size }, 'size', undefined)
-  if (checked === undefined) throw invalidArgType('size', 'a positive integer', size)
-  return checked
-}
-
-/**
- * What worker processes take over of the parent's own flags: loaders and limits, but not what belongs to the parent's
- * one program or terminal (a debugger's port, a test run, a watcher, code given on the command line).
- * @param {readonly string[]} flags `process.execArgv`
- * @returns {string[]}
- */
-export function inheritedExecArgv(flags) {
-  const inherited = []
-  let dropping = false
-  for (const flag of flags) {
-    // What does not begin with a dash is the value of the flag before it.
-    if (flag.startsWith('-')) dropping = PARENT_ONLY_FLAG.test(flag)
-    if (!dropping) inherited.push(flag)
-  }
-  return inherited
 }
 
 /**
@@ -387,67 +295,6 @@ function abortSignal(given) {
   return signal
 }
 
-/**
- * @param {Function} task
- * @param {Record<string, unknown>} given
- */
-function functionTask(task, given) {
-  if (given.exportName !== undefined) {
-    throw invalidArgType('exportName', 'no exportName: the task is a function, not a file', given.exportName)
-  }
-  if (given.setupData !== undefined) {
-    throw invalidArgType(
-      'setupData',
-      'no setupData: the task is a function, which has no setup() (a task file has)',
-      given.setupData,
-    )
-  }
-  return shippedFunction(task)
-}
-
-/**
- * @param {unknown} task
- * @param {string} cwd
- * @returns {TaskFile}
- */
-function taskFile(task, cwd) {
-  const expected = 'a file URL, the path of a file or a function'
-  if (typeof task === 'string' && task !== '' && !task.startsWith('file:')) {
-    const file = path.resolve(cwd, task)
-    return Object.freeze({ url: pathToFileURL(file).href, path: file })
-  }
-  const file = fileURLPath(task)
-  if (file === undefined) throw invalidArgType('task', expected, shown(task))
-  return Object.freeze({ url: String(task), path: file })
-}
-
-/** @param {Record<string, unknown>} given */
-export function directory(given) {
-  const { cwd } = given
-  if (cwd === undefined) return process.cwd()
-  if (typeof cwd === 'string' && cwd !== '' && !cwd.startsWith('file:')) return path.resolve(cwd)
-  const directory = fileURLPath(cwd)
-  if (directory === undefined)
-    throw invalidArgType('cwd', 'a file URL or the path of a directory', shown(cwd))
-  return directory
-}
-
-/** @param {unknown} value */
-export function shown(value) {
-  return value instanceof URL ? value.href : value
-}
-
-/** @param {Record<string, unknown>} given */
-function execArgv(given) {
-  const flags = given.execArgv
-  if (flags === undefined) return Object.freeze(inheritedExecArgv(process.execArgv))
-  if (!Array.isArray(flags)) throw invalidArgType('execArgv', 'an array of strings', flags)
-  for (const [i, flag] of flags.entries()) {
-    if (typeof flag !== 'string') throw invalidArgType(`execArgv[${i}]`, 'a string', flag)
-  }
-  return Object.freeze([...flags])
-}
-
 const TRY_OPTIONS = ['retries', 'backoff', 'retryIf', 'crashRetries', 'timeout']
 const CALL_OPTIONS = [
   'concurrency',
@@ -463,34 +310,16 @@ const CALL_OPTIONS = [
   'transfer',
   ...TRY_OPTIONS,
 ]
-const POOL_OPTIONS = [
-  ...LIVES_OPTIONS,
-  'concurrencyPerWorker',
-  'gracePeriod',
-  'execArgv',
-  'cwd',
-  ...CONTAINMENT_OPTIONS,
-  ...SCRIPT_OPTIONS,
-  'setupData',
-  'exportName',
-  'label',
-]
 const BATCH_OPTIONS = ['size', 'bytes', 'wait']
 const RUN_OPTIONS = ['signal', 'priority', ...TRY_OPTIONS]
 const NATIVE_RUN_OPTIONS = [...RUN_OPTIONS, 'transfer']
-const CLOSE_OPTIONS = ['force']
-
 /** The most items that travel together; also the bound of an automatic window, so that one chunk can fill it. */
 const MAX_CHUNK_SIZE = 16_384
-/** As in `src/engine/contract.rs`: a worker can hold so many chunks of one item. */
-const MAX_CONCURRENCY_PER_WORKER = 128
 /** Each is a process that has to start: more would be a program that does nothing else. */
 const MAX_CRASH_RETRIES = 1_000
 const MAX_FACTOR = 1_000
 /** More than anyone tells apart; the engine counts in 32 bits. */
 const MAX_PRIORITY = 1_000_000
-/** How long an item that is cut off may go on before its worker is killed. */
-export const GRACE_MS = 200
 const BACKOFF_DEFAULTS = Object.freeze({ initial: 100, factor: 2, max: 30_000, jitter: 0.5 })
 
 /** @type {Readonly<CallSettings>} */
@@ -513,6 +342,3 @@ const POOL_DEFAULTS = Object.freeze({
 const FUNCTION_DEFAULTS = Object.freeze({ ...POOL_DEFAULTS, concurrency: 16, backpressure: 32 })
 const RUN_DEFAULTS = Object.freeze({ signal: undefined, tries: undefined, priority: 0 })
 const NATIVE_RUN_DEFAULTS = Object.freeze({ ...RUN_DEFAULTS, transfer: false })
-
-const PARENT_ONLY_FLAG =
-  /^--(inspect|test|experimental-test|watch|eval|print|check|interactive|input-type|build-snapshot)\b|^-(e|p|pe|i|c)$/

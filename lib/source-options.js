@@ -3,7 +3,8 @@
 import { fileURLPath } from './containment.js'
 import { invalidArgType, outOfRange } from './errors.js'
 import { flag, positiveInteger } from './option-values.js'
-import { directory, optionsObject } from './options.js'
+import { optionsObject } from './options.js'
+import { directory } from './worker-pool-options.js'
 
 /**
  * @typedef {object} LineSettings

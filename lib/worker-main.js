@@ -10,29 +10,13 @@ import { collected } from './collected.js'
 import { CallSignal, Context } from './context.js'
 import { TaskTimeoutError } from './errors.js'
 import { skip } from './outcome.js'
+import { chunkOf } from './worker-chunk.js'
 import { FRAME, NO_ITEM, Port } from './worker-port.js'
+import { dropAddons, reportFullHeap, written } from './worker-process.js'
 import { Talk } from './worker-talk.js'
 import { loadTask } from './worker-task.js'
 
-/**
- * @typedef {object} Chunk
- * @property {number} call
- * @property {number} cell
- * @property {number} flags
- * @property {number} most how many items of its call run here at once, at most
- * @property {number} firstIndex
- * @property {number} attempt
- * @property {Uint32Array} sizes bytes of row and text of each item
- * @property {Uint8Array} bytes the frame
- * @property {number} rowAt
- * @property {number} textAt
- * @property {number} textEnd
- * @property {number} item the next item that was not passed over, and where its row and text begin
- * @property {number} row
- * @property {number} text
- * @property {number} lanes that run items of it, while something is awaited
- * @property {number} started when the first item began; 0: not yet
- */
+/** @typedef {import('./worker-chunk.js').Chunk} Chunk */
 
 /**
  * @param {new (descriptors: string, onWake: () => void) => import('./binding.js').WorkerPort} WorkerPort
@@ -459,62 +443,6 @@ class Worker {
 }
 
 /**
- * @param {Uint8Array} bytes
- * @returns {Chunk}
- */
-function chunkOf(bytes) {
-  const view = new DataView(bytes.buffer, bytes.byteOffset)
-  const word = (/** @type {number} */ at) => view.getUint32(at * 4, true)
-  const count = word(7)
-  const sizes = new Uint32Array(count * 2)
-  for (let at = 0; at < sizes.length; at++) sizes[at] = view.getUint32(HEADER_BYTES + at * 4, true)
-  const rowAt = HEADER_BYTES + count * 8
-  const textAt = rowAt + word(8)
-  return {
-    call: word(2),
-    cell: word(3) & 0xff,
-    flags: (word(3) >>> 8) & 0xff,
-    most: word(3) >>> 16,
-    firstIndex: word(4) + word(5) * 2 ** 32,
-    attempt: word(6),
-    sizes,
-    bytes,
-    rowAt,
-    textAt,
-    textEnd: textAt + word(9),
-    item: 0,
-    row: rowAt,
-    text: 0,
-    lanes: 0,
-    started: 0,
-  }
-}
-
-/**
- * Tell the parent, by a report of Node's, when the heap is full: it is the only witness. Where flags say when reports are
- * written, or where, they go there.
- * @param {number} descriptor
- */
-function reportFullHeap(descriptor) {
-  const report = /** @type {NodeJS.ProcessReport & Record<string, unknown>} */ (process.report)
-  const { directory, filename, reportOnFatalError, reportOnSignal, reportOnUncaughtException } = report
-  if (directory || filename || reportOnFatalError || reportOnSignal || reportOnUncaughtException) return
-  // No directory: the task's own reports, which have names, still go to its working directory.
-  report.filename = `/proc/self/fd/${descriptor}`
-  report.compact = true
-  // Looking up the names of all peers takes seconds.
-  report.excludeNetwork = true
-  if ('excludeEnv' in report) report.excludeEnv = true
-  report.reportOnFatalError = true
-}
-
-/** Ours was loaded, which Node has no narrower permission for; where it can be taken back (24 and newer), no other is. */
-function dropAddons() {
-  const { permission } = /** @type {{ permission?: { drop?: (scope: string) => void } }} */ (process)
-  permission?.drop?.('addon')
-}
-
-/**
  * The signal of one item: it is raised with that of its call.
  * @param {CallSignal} call
  */
@@ -532,15 +460,6 @@ function timedKey(cell, item) {
   return cell * 0x10000 + item
 }
 
-/** What was written to a pipe may still be on its way, and `process.exit()` would drop it. */
-async function written() {
-  // A stream that nobody has used is not touched: opening it changes a pipe that is shared with the parent.
-  if (!process.getActiveResourcesInfo().some((resource) => resource.includes('Write'))) return
-  for (const stream of [process.stdout, process.stderr]) {
-    if (stream.writableLength > 0) await new Promise((resolve) => stream.write('', resolve))
-  }
-}
-
 /** @param {number} started */
 function micros(started) {
   return Math.min(Math.round((performance.now() - started) * 1000), 0xffffffff)
@@ -552,8 +471,6 @@ const SAY_MS = 0.2
 const WAITING = -2
 /** The row of an item that has failed already, on the parent's side: it only keeps its place in the order. */
 const REJECTED_BEFORE = 255
-/** Words of a chunk's frame before the table of sizes. */
-const HEADER_BYTES = 40
 /** After this much work the event loop has its turn: the task may have timers and sockets of its own. */
 const MAX_TURN_MS = 10
 /**

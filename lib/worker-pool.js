@@ -8,7 +8,7 @@ import { Encoder } from './codec.js'
 import { invalidArgType, PoolClosedError, SerializationError, WorkerStartError } from './errors.js'
 import { JsonDecoder, JsonEncoder } from './fork-message.js'
 import { isWorker } from './is-worker.js'
-import { closeSettings, poolSize, runSettings, workerPoolSettings } from './options.js'
+import { runSettings } from './options.js'
 import { openRuns, startCall } from './outcome.js'
 import { permissionFlags } from './permission.js'
 import { PoolCall } from './pool-call.js'
@@ -17,6 +17,7 @@ import { PoolEvents } from './pool-events.js'
 import { nativeLives } from './pool-lives.js'
 import { PoolRuns } from './pool-runs.js'
 import { runAlone } from './single-run.js'
+import { closeSettings, poolSize, workerPoolSettings } from './worker-pool-options.js'
 import { MAX_MESSAGE_BYTES, NO_ITEM } from './worker-port.js'
 
 export { isWorker }
@@ -55,7 +56,7 @@ export function workerPool(task, options) {
 
 /**
  * A pool of processes. What they are is the core's.
- * @template {PoolBasics} [S=Readonly<import('./options.js').PoolSettings>]
+ * @template {PoolBasics} [S=Readonly<import('./worker-pool-options.js').PoolSettings>]
  */
 export class WorkerPool {
   #settings
@@ -352,7 +353,7 @@ function capacityOf({ concurrencyPerWorker }, size) {
   return Math.min(size * concurrencyPerWorker, MAX_CAPACITY)
 }
 
-/** @type {CoreOf<Readonly<import('./options.js').PoolSettings>>} */
+/** @type {CoreOf<Readonly<import('./worker-pool-options.js').PoolSettings>>} */
 function coreOf(settings, size, listener) {
   const { concurrencyPerWorker: lanes, gracePeriod, label, protocol, serialization } = settings
   const speaksJson = protocol === 'message' && serialization === 'json'
@@ -368,7 +369,7 @@ function coreOf(settings, size, listener) {
 }
 
 /**
- * @param {Readonly<import('./options.js').PoolSettings>} settings
+ * @param {Readonly<import('./worker-pool-options.js').PoolSettings>} settings
  * @param {readonly string[]} [args] of a fork script
  */
 export function processOptions(settings, args = []) {

@@ -7,7 +7,7 @@ import { pathToFileURL } from 'node:url'
 import { fileURLPath } from '../containment.js'
 import { invalidArgType, outOfRange, unknownOption } from '../errors.js'
 import { coded } from '../fork-message.js'
-import { workerPoolSettings } from '../options.js'
+import { workerPoolSettings } from '../worker-pool-options.js'
 
 /**
  * @typedef {object} ForkSettings
@@ -18,7 +18,7 @@ import { workerPoolSettings } from '../options.js'
  * @property {AbortSignal | undefined} signal
  * @property {NodeJS.Signals | number} killSignal
  * @property {number} timeout 0: none
- * @property {Readonly<import('../options.js').PoolSettings>} pool
+ * @property {Readonly<import('../worker-pool-options.js').PoolSettings>} pool
  */
 
 /**
