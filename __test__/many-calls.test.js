@@ -15,7 +15,7 @@ const growth = (often, act) => `
   import { parallelMap, workerPool } from 'millrace'
   import { Decoder } from ${from('../lib/codec.js')}
   import { PoolCall } from ${from('../lib/pool-call.js')}
-  import { holdings } from ${from('./processes.js')}
+  import { holdings } from ${from('./holdings.js')}
   const pool = workerPool(new URL(process.env.ACTS), { size: 2, stderr: 'ignore' })
   const value = (number) => ({ act: 'value', value: number })
   const ignore = () => {}

@@ -3,7 +3,7 @@
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -98,20 +98,6 @@ export function children() {
   })
 }
 
-/** What this process holds open, by kind, and how many shared segments it maps. */
-export function holdings() {
-  const descriptors = readdirSync('/proc/self/fd')
-    .map((fd) => (quietly(() => readlinkSync(`/proc/self/fd/${fd}`)) ?? '').replace(/\d+/g, 'N'))
-    .filter(Boolean)
-    .sort()
-  const maps = readFileSync('/proc/self/maps', 'latin1').split('\n')
-  return {
-    descriptors,
-    segments: maps.filter((line) => line.includes('/memfd:')).length,
-    children: children(),
-  }
-}
-
 /** Wait until something is so, for 20 seconds. */
 export async function until(condition, what = String(condition)) {
   for (const end = Date.now() + 20_000; ; ) {
@@ -142,8 +128,8 @@ function killAll(pids) {
   for (const pid of pids) quietly(() => process.kill(pid, 'SIGKILL'))
 }
 
-// Processes come and go while we look.
-function quietly(look) {
+/** What it gives, or nothing where it throws: processes and files come and go while we look. */
+export function quietly(look) {
   try {
     return look()
   } catch {

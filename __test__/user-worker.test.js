@@ -8,10 +8,9 @@ import { isAlive, LIMIT, program, until } from './processes.js'
 /** A program that starts worker threads, one after the other, and says what is left of each round. */
 const ROUNDS = ({ inside, after, rounds = 20 }) => `
   import { once } from 'node:events'
-  import { readdirSync, readFileSync } from 'node:fs'
   import { setTimeout as sleep } from 'node:timers/promises'
   import { Worker } from 'node:worker_threads'
-  ${ROUNDS_FROM}
+  import { heldAfter, settled } from ${HOLDINGS}
   const code = ${JSON.stringify(`import('millrace').then(async ({ native, parallelMap, throughWorkers, workerPool }) => {
     const { parentPort } = await import('node:worker_threads')
     ${inside}
@@ -25,24 +24,14 @@ const ROUNDS = ({ inside, after, rounds = 20 }) => `
     return message
   }
   await round(0)
-  await settle()
-  const before = holdings()
+  const before = await settled()
   const messages = []
   for (let number = 1; number <= ${rounds}; number++) messages.push(await round(number))
-  let now = holdings()
-  for (let attempt = 0; attempt < 100 && JSON.stringify(now) !== JSON.stringify(before); attempt++) {
-    await sleep(100)
-    now = holdings()
-  }
+  const now = await heldAfter(before)
   console.log(JSON.stringify({ messages, before, now }))
 `
 
-const ROUNDS_FROM = `
-  import { holdings } from ${JSON.stringify(new URL('./processes.js', import.meta.url).href)}
-  async function settle() {
-    for (let attempt = 0; attempt < 100 && holdings().children.length > 0; attempt++) await sleep(100)
-  }
-`
+const HOLDINGS = JSON.stringify(new URL('./holdings.js', import.meta.url).href)
 
 const INSIDE = {
   'in the middle of much work': {

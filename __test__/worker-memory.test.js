@@ -192,14 +192,8 @@ test('nothing is left behind', LIMIT, async (t) => {
   const ended = await program(
     t,
     `
-    import { setTimeout as sleep } from 'node:timers/promises'
     import { workerPool } from './index.js'
-    import { holdings } from './__test__/processes.js'
-    const held = async () => {
-      await sleep(300)
-      const { descriptors, segments, children } = holdings()
-      return [descriptors.join('\\n'), segments, children.length].join()
-    }
+    import { heldAfter, settled } from './__test__/holdings.js'
     const round = async () => {
       const execArgv = ['--max-old-space-size=24']
       const pool = workerPool(new URL(process.env.ACTS), { size: 2, execArgv, stderr: 'ignore', maxMemory: 150 * 2 ** 20 })
@@ -210,16 +204,13 @@ test('nothing is left behind', LIMIT, async (t) => {
       return [full, over].join()
     }
     await round()
-    const before = await held()
+    const before = await settled()
     const codes = [await round(), await round()]
-    const after = await held()
-    console.log(after === before ? codes.join() : before + '\\n\\n' + after)`,
+    console.log(JSON.stringify({ before, codes, after: await heldAfter(before) }))`,
   ).ended
+  assert.equal(ended.stderr, '')
+  const { before, codes, after } = JSON.parse(ended.stdout)
   const code = 'ERR_WORKER_OUT_OF_MEMORY'
-  assert.deepEqual(ended, {
-    code: 0,
-    signal: null,
-    stdout: `${[code, code, code, code].join()}\n`,
-    stderr: '',
-  })
+  assert.deepEqual(codes, [`${code},${code}`, `${code},${code}`])
+  assert.deepEqual(after, before)
 })

@@ -3,7 +3,7 @@
 import { getEventListeners } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
-import { holdings } from '../processes.js'
+import { heldAfter, holdings, settled } from '../holdings.js'
 
 /** Descriptors, shared memory, processes, and listeners on what lives as long as the program. */
 function census(signal) {
@@ -16,24 +16,14 @@ function census(signal) {
   }
 }
 
-/** The same when nothing changes any more: what was used before takes a moment to be given back. */
-export async function settledCensus(signal) {
-  for (let now = census(signal), same = 0; ; ) {
-    await sleep(100)
-    const next = census(signal)
-    same = isDeepStrictEqual(now, next) && next.children.length === 0 ? same + 1 : 0
-    if (same === 5) return next
-    now = next
-  }
+/** The same when nothing changes any more. */
+export function settledCensus(signal) {
+  return settled(() => census(signal))
 }
 
-/** What is still different after some seconds: what is just ending has time to end. */
+/** What is still different after some seconds. */
 export async function leftSince(before, signal) {
-  let now = census(signal)
-  for (let attempt = 0; attempt < 100 && !isDeepStrictEqual(now, before); attempt++) {
-    await sleep(100)
-    now = census(signal)
-  }
+  const now = await heldAfter(before, () => census(signal))
   return Object.keys(now)
     .filter((key) => !isDeepStrictEqual(now[key], before[key]))
     .map((key) => `${key}: ${JSON.stringify(now[key])}, before: ${JSON.stringify(before[key])}`)
