@@ -74,8 +74,6 @@ export class WorkerPool {
   #listening = 0
   /** @type {{ promise: Promise<void>, resolve: () => void, reject: (error: unknown) => void } | undefined} */
   #ready
-  /** Workers that `ready()` waits for. */
-  #awaited = 0
   /** @type {{ promise: Promise<void>, resolve: () => void } | undefined} */
   #closed
 
@@ -184,13 +182,12 @@ export class WorkerPool {
   async ready() {
     const core = this.#open()
     if (this.#settings.perItem) return undefined
+    core.native.warmUp(this.#size)
     if (this.#ready === undefined) {
-      this.#awaited = this.#size - core.native.readyWorkers()
-      if (this.#awaited <= 0) return undefined
+      if (core.native.awaitedWorkers() === 0) return undefined
       this.#ready = deferred()
       core.hold(1)
     }
-    core.native.warmUp(this.#size)
     return this.#ready.promise
   }
 
@@ -249,7 +246,7 @@ export class WorkerPool {
       ready: (worker, pid) => {
         this.#pids.set(worker, pid)
         this.#events.add('workerStart', { worker, pid })
-        this.#onReady()
+        this.#checkReady()
       },
       startFailed: (error) => this.#onStartFailed(error),
       closed: () => this.#onClosed(),
@@ -308,18 +305,12 @@ export class WorkerPool {
     if (pid !== undefined) this.#events.add('workerRecycle', { worker, pid, reason })
   }
 
-  #onReady() {
-    // One that has ended since was ready all the same: work that comes starts it again.
-    this.#awaited--
-    this.#checkReady()
-  }
-
-  /** The pool may need fewer workers than when somebody began to wait for them. */
+  /** A worker has become ready, or the pool needs fewer than when somebody began to wait for them. */
   #checkReady() {
     const core = this.#core
-    if (this.#ready === undefined || core === undefined) return
-    this.#awaited = Math.min(this.#awaited, this.#size - core.native.readyWorkers())
-    if (this.#awaited > 0) return
+    if (this.#ready === undefined || core === undefined || core.native.awaitedWorkers() > 0) return
+    // Those that are ready are announced first.
+    if (this.#pids.size < core.native.readyWorkers()) return
     core.hold(-1)
     this.#ready.resolve()
     this.#ready = undefined

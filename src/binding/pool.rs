@@ -375,6 +375,12 @@ impl NativePool {
         self.with(|_| (), |core| core.ready_workers())
     }
 
+    /// Workers that have still to become ready since `warmUp`; one that has ended since then was ready all the same.
+    #[napi(catch_unwind)]
+    pub fn awaited_workers(&self) -> u32 {
+        self.with(|_| (), |core| core.awaited_workers())
+    }
+
     /// Milliseconds spent in here so far: reading what workers published; everything else.
     #[napi(catch_unwind)]
     pub fn spent(&self) -> Vec<f64> {

@@ -27,6 +27,7 @@ impl Engine {
         for worker in staying.into_iter().take(surplus) {
             self.let_go(worker, Why::Size);
         }
+        self.awaited = self.awaited.min(size.saturating_sub(self.ready_staff()));
         self.schedule(now);
     }
 
@@ -34,7 +35,9 @@ impl Engine {
     pub fn handle_warm_up(&mut self, count: u32, now: Micros) {
         if !self.closing {
             self.hope_again();
-            self.warm = self.warm.max(count.min(self.config.size));
+            let count = count.min(self.config.size);
+            self.warm = self.warm.max(count);
+            self.awaited = count.saturating_sub(self.ready_staff());
             self.schedule(now);
         }
     }
@@ -100,7 +103,7 @@ impl Engine {
     }
 
     /// Those of them that are ready. One that starts in the place of another is none too many.
-    fn ready_staff(&self) -> u32 {
+    pub(super) fn ready_staff(&self) -> u32 {
         self.workers.values().filter(|worker| worker.stays() && !worker.is_starting()).count() as u32
     }
 

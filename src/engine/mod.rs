@@ -71,6 +71,8 @@ pub struct Engine {
     low: bool,
     /// So many workers are to be there, ahead of work; none when they are.
     warm: u32,
+    /// So many have still to become ready since that was asked for: one that has ended since was ready all the same.
+    awaited: u32,
     /// A worker could not be started: the same at once.
     start_failed: bool,
     /// When to look again whether an idle worker can take something over.
@@ -101,6 +103,7 @@ impl Engine {
             served: CallId::MAX,
             barren: 0,
             warm: 0,
+            awaited: 0,
             used: false,
             low: false,
             start_failed: false,
@@ -184,12 +187,15 @@ impl Engine {
 
     /// The worker is ready.
     pub fn handle_ready(&mut self, worker: WorkerId, now: Micros) -> Result<(), Violation> {
+        let before = self.ready_staff();
         let worker = self.workers.get_mut(&worker).ok_or(Violation)?;
         if !worker.become_ready(now) {
             return Err(Violation);
         }
         self.start_failed = false;
         self.take_over();
+        // One that came for another is no more than there were.
+        self.awaited = self.awaited.saturating_sub(self.ready_staff().saturating_sub(before));
         self.retire_idle();
         self.schedule(now);
         Ok(())
@@ -351,8 +357,13 @@ impl Engine {
     #[must_use]
     pub fn poll_workers(&self) -> (u32, u32) {
         let starting = self.workers.values().filter(|worker| worker.is_starting()).count();
-        let ready = self.workers.values().filter(|worker| !worker.is_starting() && worker.stays()).count();
-        (ready as u32, starting as u32)
+        (self.ready_staff(), starting as u32)
+    }
+
+    /// Workers that have still to become ready until there were as many as the last warm-up asked for.
+    #[must_use]
+    pub fn poll_awaited(&self) -> u32 {
+        self.awaited
     }
 
     /// An item has ended: note it, deliver what can be, stop the call if need be. False where nobody wants it any more.

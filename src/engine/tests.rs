@@ -382,6 +382,32 @@ fn lanes_that_are_given_back_are_given_again() {
 }
 
 #[test]
+fn who_waits_for_workers_waits_for_as_many_as_were_missing() {
+    let mut engine = Engine::new(PoolConfig { size: 3, lanes: 1, grace: 1_000, seed: 0, ..PoolConfig::default() });
+    engine.handle_warm_up(3, 0);
+    assert_eq!(engine.poll_awaited(), 3);
+    engine.handle_ready(0, 1).unwrap();
+    assert_eq!(engine.handle_ready(0, 1), Err(Violation));
+    assert_eq!(engine.poll_awaited(), 2);
+    // One that ends when it was ready counts, or somebody might wait for ever.
+    engine.handle_exit(0, |_, _| 0, 2);
+    engine.handle_ready(1, 3).unwrap();
+    engine.handle_ready(2, 3).unwrap();
+    assert_eq!(engine.poll_awaited(), 0);
+    // Asked again, it is missing.
+    engine.handle_warm_up(3, 4);
+    assert_eq!(engine.poll_awaited(), 1);
+    engine.handle_resize(6, 5);
+    engine.handle_warm_up(6, 5);
+    assert_eq!(engine.poll_awaited(), 4);
+    // Those that are ready go first.
+    engine.handle_resize(4, 6);
+    assert_eq!(engine.poll_awaited(), 4);
+    engine.handle_resize(3, 7);
+    assert_eq!(engine.poll_awaited(), 3);
+}
+
+#[test]
 fn parts_go_to_the_worker_with_the_most_free_lanes() {
     let mut engine = Engine::new(PoolConfig { size: 3, lanes: 4, grace: 1_000, seed: 0, ..PoolConfig::default() });
     let call = engine.handle_open(CallConfig { ordered: false, concurrency: 12, chunk: Some(1), ..CALL });

@@ -332,6 +332,12 @@ impl Core {
         self.engine.poll_workers().0
     }
 
+    /// Workers that have still to become ready since `warm_up`.
+    #[must_use]
+    pub fn awaited_workers(&self) -> u32 {
+        self.engine.poll_awaited()
+    }
+
     /// Ends all workers at once: nobody is left who could want anything of them.
     pub fn abandon(&mut self) {
         for worker in &self.alive {
