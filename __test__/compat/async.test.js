@@ -103,6 +103,54 @@ const COLLECTIONS = [
     'Error: Callback was already called.',
   ],
   [
+    'whatever is made of the answers',
+    async (a) => {
+      const seen = new Set()
+      for (const [name, ...args] of [
+        ['each', [1]],
+        ['each', new Set([1])],
+        ['eachOf', { a: 1 }],
+        ['eachLimit', [1], 2],
+        ['map', [1]],
+        ['mapLimit', [1], 2],
+        ['mapValues', { a: 1 }],
+        ['filter', [1]],
+        ['detectSeries', [1]],
+        ['concat', [1]],
+        ['sortBy', [1]],
+        ['groupBy', [1]],
+        ['reduce', [1], 0],
+        ['transform', [1], []],
+      ]) {
+        let again
+        await a[name](...args, (...given) => {
+          again = given.at(-1)
+          again(null, true)
+        })
+        seen.add(messageOf(again))
+      }
+      return [...seen]
+    },
+    ['Error: Callback was already called.'],
+  ],
+  [
+    'the second answer of a value is not the first one of another',
+    (a) => {
+      const answers = []
+      const seen = []
+      const take = (_, callback) => answers.push(callback)
+      a.each([1, 2, 3], take, () => seen.push('end'))
+      answers[1]()
+      seen.push(messageOf(answers[1]))
+      answers[2]()
+      seen.push('last')
+      answers[0]()
+      seen.push(messageOf(answers[0]))
+      return seen
+    },
+    ['Error: Callback was already called.', 'last', 'end', 'Error: Callback was already called.'],
+  ],
+  [
     'what an iteratee throws, the caller gets',
     (a) =>
       messageOf(() =>

@@ -1,7 +1,7 @@
 // What may stand where async expects a function: one with a callback, an async function, a pool or a native operation.
 
 import { skip } from '../outcome.js'
-import { isOperation, MOST_AT_ONCE, OperationRuns } from './operation-runs.js'
+import { isOperation, OperationRuns } from './operation-runs.js'
 
 /** Which arguments an iteratee gets before its callback. */
 export const VALUE = 0
@@ -14,13 +14,12 @@ export const ACCUMULATE = 3
 export const CALLED_TWICE = 'Callback was already called.'
 
 /**
- * How an iteratee is called.
+ * How an iteratee is called: by the first of the three ways that there is.
  * @typedef {object} Iteratee
  * @property {Promised | undefined} promised what it returns is a promise
- * @property {Call} call with a callback
  * @property {Direct | undefined} direct the iteratee itself, if a value and a callback is all that it takes
- * @property {number} most of its calls at a time
- * @property {() => void} end told when no answer matters any more
+ * @property {Call} call with a callback
+ * @property {OperationRuns | undefined} runs of the operation that it is
  */
 /** @typedef {(error: any, ...results: any[]) => void} Answer */
 /** @typedef {(value: any, answer: Answer) => void} Direct */
@@ -34,15 +33,15 @@ export const CALLED_TWICE = 'Callback was already called.'
  * @throws {Error} it is none, in the words of async
  */
 export function asIteratee(iteratee, shape) {
-  const none = { promised: undefined, call: nothing, direct: undefined, most: Infinity, end: nothing }
   if (isOperation(iteratee) && shape < REDUCE) {
     const runs = new OperationRuns(iteratee)
     const promised = (/** @type {any} */ value) => runs.run(value)
-    return { ...none, promised, most: MOST_AT_ONCE, end: () => runs.cancel(undefined) }
+    return { promised, direct: undefined, call: nothing, runs }
   }
   if (typeof iteratee !== 'function') throw new Error('expected a function')
-  if (isAsync(iteratee)) return { ...none, promised: PROMISED[shape](iteratee) }
-  return { ...none, call: CALLS[shape](iteratee), direct: shape === VALUE ? iteratee : undefined }
+  const promised = isAsync(iteratee) ? PROMISED[shape](iteratee) : undefined
+  const direct = shape === VALUE && promised === undefined ? iteratee : undefined
+  return { promised, direct, call: CALLS[shape](iteratee), runs: undefined }
 }
 
 /**

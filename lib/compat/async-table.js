@@ -4,7 +4,7 @@
 // the callback gets at the end. `forms` are the functions it gives: F, FLimit, FSeries.
 
 import { ACCUMULATE, KEYED, REDUCE, VALUE } from './async-iteratee.js'
-import { isArrayLike } from './async-loop.js'
+import { isArrayLike } from './async-values.js'
 
 export const PLAIN = 0
 export const LIMIT = 1
@@ -26,6 +26,22 @@ const FORMS = [PLAIN, LIMIT, SERIES]
  * @property {(state: any, order: number, key: any, value: any, result: any, error: any) => boolean | void} [note]
  * @property {(state: any, collection: any) => any} [result] none: the callback gets an error or nothing
  */
+
+/** What a row is where it says nothing. @type {Row} */
+export const BLANK = {
+  aliases: [],
+  forms: FORMS,
+  shape: VALUE,
+  eager: false,
+  partial: false,
+  many: false,
+  series: false,
+  initial: undefined,
+  prepare: undefined,
+  start: nothing,
+  note: undefined,
+  result: undefined,
+}
 
 /** @type {Row} */
 const each = { aliases: ['forEach'], forms: FORMS, shape: VALUE, eager: true, start: nothing }
@@ -50,7 +66,10 @@ const filter = {
   forms: FORMS,
   shape: VALUE,
   eager: true,
-  start: (collection) => ({ flags: isArrayLike(collection) ? [] : undefined, kept: [] }),
+  start: (collection) => ({
+    flags: isArrayLike(collection) ? new Array(collection.length) : undefined,
+    kept: [],
+  }),
   note: (state, _order, key, value, result) => keep(state, key, value, Boolean(result)),
   result: kept,
 }

@@ -3,14 +3,16 @@
 
 import { loop } from './async-loop.js'
 import { cargo, cargoQueue, priorityQueue, queue } from './async-queue.js'
-import { LIMIT, PLAIN, SERIES, TABLE } from './async-table.js'
+import { BLANK, LIMIT, PLAIN, SERIES, TABLE } from './async-table.js'
 
 /** By form. */
 const SUFFIXES = ['', 'Limit', 'Series']
 
 /** @type {Record<string, (...args: any[]) => any>} */
 const functions = {}
-for (const [name, row] of Object.entries(TABLE)) {
+for (const [name, described] of Object.entries(TABLE)) {
+  // All rows have the same members in the same order: V8 reads those faster.
+  const row = { ...BLANK, ...described }
   for (const form of row.forms) {
     const made = functionOf(name + SUFFIXES[form], row, form)
     for (const each of [name, ...row.aliases]) functions[each + SUFFIXES[form]] = made
@@ -104,15 +106,17 @@ function functionOf(name, row, form) {
       limit: form === LIMIT ? second : form === SERIES || row.series ? 1 : Infinity,
       initial: second,
       iteratee: args[before],
+      callback: args[before + 1],
       everything: form === PLAIN && row.eager === true,
     }
-    const callback = args[before + 1]
-    if (typeof callback === 'function') {
-      loop({ ...job, callback })
+    if (typeof job.callback === 'function') {
+      loop(job)
       return undefined
     }
     return new Promise((resolve, reject) => {
-      loop({ ...job, callback: (error, result) => (error ? reject(error) : resolve(result)) })
+      job.callback = (/** @type {any} */ error, /** @type {any} */ result) =>
+        error ? reject(error) : resolve(result)
+      loop(job)
     })
   }
   return Object.defineProperty(collectionFunction, 'name', { value: name })
