@@ -9,8 +9,9 @@ import { TaskTimeoutError, WorkerCrashError } from '../index.js'
 import { answerOf, FAULTS, thrownBy } from './chaos/faults.js'
 import { Judge, Tally } from './chaos/judge.js'
 import { Plan } from './chaos/plan.js'
+import { LIMIT } from './processes.js'
 
-test('every item has its one right outcome, and nothing is left', { timeout: 240_000 }, async (t) => {
+test('every item has its one right outcome, and nothing is left', LIMIT, async (t) => {
   const { code, output } = await chaos(t, '--seed', '20', '--seconds', '8', '--items', '3000')
   assert.equal(code, 0, output)
   assert.match(output, /^seed 20\n/)
@@ -18,7 +19,7 @@ test('every item has its one right outcome, and nothing is left', { timeout: 240
   assert.match(output, /left behind: no process, descriptor, shared memory or listener/)
 })
 
-test('a wrong argument is a line that says so', { timeout: 60_000 }, async (t) => {
+test('a wrong argument is a line that says so', LIMIT, async (t) => {
   const { code, output } = await chaos(t, '--seed', 'x')
   assert.deepEqual([code, output], [1, '--seed: expected a number, got x\n'])
 })

@@ -30,7 +30,7 @@ describe('millrace map', LIMIT, () => {
     const folder = folderWith(t, { a: ndjson(numbers(5000)) })
     const command = `"$0" "$@" <(cat a) <(cat a) | tail -n 1`
     const shell = ['-c', command, process.execPath, BIN, 'map', TASK, '-j', '1']
-    assert.equal(execFileSync('bash', shell, { cwd: folder, encoding: 'utf8', timeout: 30_000 }), '4999\n')
+    assert.equal(execFileSync('bash', shell, { cwd: folder, encoding: 'utf8', timeout: 120_000 }), '4999\n')
   })
 
   test('a file that cannot be read to its end: the results before it, and a message', async (t) => {

@@ -13,8 +13,7 @@ export const SIZED = fileURLToPath(new URL('./fixtures/cli-sized.js', import.met
 /** The task of most tests: a line says what is to happen. */
 export const TASK = fileURLToPath(new URL('./fixtures/cli-acts.js', import.meta.url))
 
-/** For every test here: only against a hang, so generous. */
-export const LIMIT = { timeout: 60_000 }
+export { LIMIT } from './processes.js'
 
 /**
  * Start the command line. `ended` is how it ended, with all that it wrote; it is killed with the test.

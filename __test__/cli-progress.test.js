@@ -18,7 +18,7 @@ async function onTerminal(folder, args) {
     cwd: folder,
     env: { ...process.env, TERM: 'xterm' },
     stdio: ['ignore', 'pipe', 'inherit'],
-    timeout: 30_000,
+    timeout: 120_000,
   })
   let screen = ''
   child.stdout.setEncoding('utf8').on('data', (text) => (screen += text))

@@ -12,7 +12,7 @@ function stderrOf(program, ...flags) {
   const url = `data:text/javascript,${encodeURIComponent(code)}`
   const { status, stderr } = spawnSync(process.execPath, [...flags, '--import', url, '-e', ''], {
     encoding: 'utf8',
-    timeout: 30_000,
+    timeout: 120_000,
   })
   return { status, stderr, warnings: stderr.match(/\[MILLRACE_UNCONSUMED\] MillraceWarning/g)?.length ?? 0 }
 }

@@ -15,16 +15,18 @@ import { workerPool } from '../index.js'
 export const ACTS = new URL('./fixtures/acts.js', import.meta.url)
 
 /** For every test here: only against a hang, so generous. */
-export const LIMIT = { timeout: 60_000 }
+export const LIMIT = { timeout: 240_000 }
 
 /** A pool that is gone after the test, whatever becomes of it. */
 export function openPool(t, task = ACTS, options = {}) {
   return endWith(t, workerPool(task, options))
 }
 
-/** The pool, which is gone after the test. */
+/** The pool, which is gone after the test. As long as that runs it may wait for events, which keep no program alive. */
 export function endWith(t, pool) {
+  const awake = setInterval(() => {}, 60_000)
   t.after(async () => {
+    clearInterval(awake)
     const before = new Set(children())
     // A pool that cannot be closed is the failure of the test that says so, not of the one after it.
     await Promise.race([pool.close({ force: true }), sleep(5000).then(() => killAll(before))])
@@ -98,9 +100,9 @@ export function children() {
   })
 }
 
-/** Wait until something is so, for 20 seconds. */
+/** Wait until something is so, for a minute: a machine may have other things to do. */
 export async function until(condition, what = String(condition)) {
-  for (const end = Date.now() + 20_000; ; ) {
+  for (const end = Date.now() + 60_000; ; ) {
     const result = await condition()
     if (result) return result
     if (Date.now() > end) throw new Error(`Waited in vain for: ${what}`)

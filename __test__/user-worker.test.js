@@ -137,7 +137,7 @@ const INSIDE = {
 
 describe('a worker thread that is terminated', () => {
   for (const [name, round] of Object.entries(INSIDE)) {
-    test(`${name}, 20 times over: no abort, nothing left`, { timeout: 120_000 }, async (t) => {
+    test(`${name}, 20 times over: no abort, nothing left`, LIMIT, async (t) => {
       const run = program(t, ROUNDS(round))
       const { code, signal, stdout, stderr } = await run.ended
       assert.equal(signal, null, stderr)

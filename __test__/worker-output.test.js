@@ -306,14 +306,8 @@ test('nothing is left behind', LIMIT, async (t) => {
   const ended = await program(
     t,
     `
-    import { setTimeout as sleep } from 'node:timers/promises'
     import { workerPool } from './index.js'
-    import { holdings } from './__test__/processes.js'
-    const held = async () => {
-      await sleep(300)
-      const { descriptors, segments, children } = holdings()
-      return [descriptors.join('\\n'), segments, children.length].join()
-    }
+    import { heldAfter, settled } from './__test__/holdings.js'
     const round = async (force) => {
       const pool = workerPool(new URL(process.env.ACTS), { size: 2, stdout: 'pipe', stderr: 'pipe' })
       pool.on('stdout', () => {})
@@ -325,12 +319,13 @@ test('nothing is left behind', LIMIT, async (t) => {
       await running
     }
     await round(false)
-    const before = await held()
+    const before = await settled()
     for (const force of [false, true, false]) await round(force)
-    const after = await held()
-    console.log(after === before ? 'the same' : before + '\\n\\n' + after)`,
+    console.log(JSON.stringify({ before, after: await heldAfter(before) }))`,
   ).ended
-  assert.deepEqual(ended, { code: 0, signal: null, stdout: 'the same\n', stderr: '' })
+  assert.equal(ended.stderr, '')
+  const { before, after } = JSON.parse(ended.stdout)
+  assert.deepEqual(after, before)
 })
 
 /** Clock ticks of processor time that a process has used. */

@@ -17,6 +17,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { batch, parallelMap } from '../../lib/parallel-map.js'
+import { LIMIT } from '../processes.js'
 import { countedAsyncSource, countedSource, settledNumber } from './sources.js'
 import { reasonToSkip } from './suite.js'
 
@@ -32,7 +33,7 @@ export function stageConformance(place) {
   const promise = (name, fn, needs = ['double']) => {
     const missing = needs.find((mapper) => !has(mapper))
     if (missing !== undefined && place.isFurther) return
-    test(name, { timeout: 60_000, skip: missing !== undefined && reasonToSkip(place, missing) }, fn)
+    test(name, { ...LIMIT, skip: missing !== undefined && reasonToSkip(place, missing) }, fn)
   }
   const mapper = (name, shape) => place.mapper(name, shape)
   const map = (source, name = 'double', options = undefined) => parallelMap(source, mapper(name), options)
