@@ -11,6 +11,7 @@ mod sha256_pair;
 mod spec;
 #[cfg(feature = "text")]
 mod text;
+pub mod threads;
 pub mod transferred;
 mod value;
 
@@ -64,6 +65,7 @@ impl Operation {
         let steps: Vec<spec::StepSpec> =
             serde_json::from_str(json).map_err(|error| Failure::Internal(format!("no operation: {error}")))?;
         let steps = steps.into_iter().map(spec::StepSpec::build).collect::<Result<_, _>>()?;
+        threads::prepare();
         Ok(Self { steps, limits })
     }
 
