@@ -14,6 +14,7 @@ mod lying_worker;
 pub mod memory;
 pub mod native;
 pub mod output;
+mod pieces;
 pub mod pool;
 pub mod process;
 pub mod row;

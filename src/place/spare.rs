@@ -1,18 +1,25 @@
 //! Copies of what items bring along beside their rows, and the memory of earlier ones for the next. Items of 64 KiB are
 //! copied in 2.7 µs into memory that was in use before, and in 10 to 40 into fresh memory: the system hands that out page
-//! by page, and gets it back each time an allocator finds the end of its heap free.
+//! by page, and gets it back each time an allocator finds the end of its heap free. Very large items are copied by several
+//! threads ([`pieces`]).
 
+use super::{pieces, supervisor};
 use std::{
     collections::VecDeque,
     fmt,
     ops::Deref,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 /// Bytes that are kept in all: about what is under way of a call with items of 64 KiB on two threads.
 const MAX_KEPT_BYTES: usize = 16 << 20;
-/// What is larger is not kept: it comes in large pages instead.
+/// What is larger is copied in pieces, and the memory of the last one alone is kept, and not for long.
 const MAX_BUFFER_BYTES: usize = 2 << 20;
+/// Nor if it is larger than this.
+const MAX_LARGE_BYTES: usize = 128 << 20;
+/// The memory of a large buffer goes when it was not used for so long, or up to twice that.
+pub const LARGE_KEPT_FOR: Duration = Duration::from_millis(500);
 /// How many of the buffers that came last are looked at. Items of one call mostly have about the same size.
 const LOOKED_AT: usize = 16;
 /// Sizes are rounded up to this, so that more of them fit each other.
@@ -28,6 +35,12 @@ pub struct Spare {
 struct Kept {
     buffers: VecDeque<Vec<u8>>,
     bytes: usize,
+    /// A buffer of more than `MAX_BUFFER_BYTES`.
+    large: Option<Vec<u8>>,
+    /// It came after the supervisor had last looked for it.
+    is_new: bool,
+    /// The supervisor looks for it.
+    is_watched: bool,
 }
 
 /// A copy of some bytes.
@@ -40,8 +53,16 @@ pub struct Copied {
 impl Spare {
     #[must_use]
     pub fn copy(self: &Arc<Self>, bytes: &[u8]) -> Copied {
-        let mut buffer = self.take(bytes.len()).unwrap_or_else(|| fresh(bytes.len()));
-        buffer.extend_from_slice(bytes);
+        let kept = self.take(bytes.len());
+        let is_fresh = kept.is_none();
+        let mut buffer = kept.unwrap_or_else(|| Vec::with_capacity(bytes.len().next_multiple_of(GRAIN)));
+        if bytes.len() > MAX_BUFFER_BYTES {
+            pieces::copy(bytes, buffer.spare_capacity_mut(), is_fresh);
+            // SAFETY: so many bytes of it were written just now; it was empty before.
+            unsafe { buffer.set_len(bytes.len()) };
+        } else {
+            buffer.extend_from_slice(bytes);
+        }
         Copied { bytes: buffer, spare: Arc::clone(self) }
     }
 
@@ -49,6 +70,9 @@ impl Spare {
     fn take(&self, length: usize) -> Option<Vec<u8>> {
         let mut kept = self.lock();
         let fits = length..=length + length / 4 + GRAIN;
+        if length > MAX_BUFFER_BYTES {
+            return kept.large.take_if(|buffer| fits.contains(&buffer.capacity()));
+        }
         // The one that came last is the likeliest to be in the processor's cache.
         let looked_at = kept.buffers.iter().enumerate().rev().take(LOOKED_AT);
         let (at, _) = looked_at.into_iter().find(|(_, buffer)| fits.contains(&buffer.capacity()))?;
@@ -57,12 +81,12 @@ impl Spare {
         Some(buffer)
     }
 
-    fn put(&self, mut buffer: Vec<u8>) {
+    fn put(self: &Arc<Self>, mut buffer: Vec<u8>) {
         let bytes = buffer.capacity();
-        if bytes > MAX_BUFFER_BYTES {
-            return;
-        }
         buffer.clear();
+        if bytes > MAX_BUFFER_BYTES {
+            return self.put_large(buffer);
+        }
         let mut kept = self.lock();
         kept.bytes += bytes;
         kept.buffers.push_back(buffer);
@@ -74,6 +98,32 @@ impl Spare {
         }
         // Giving memory back takes time, in which others want the lock.
         drop(kept);
+    }
+
+    fn put_large(self: &Arc<Self>, buffer: Vec<u8>) {
+        if buffer.capacity() > MAX_LARGE_BYTES {
+            return;
+        }
+        let mut kept = self.lock();
+        kept.is_new = true;
+        let before = kept.large.replace(buffer);
+        let is_watched = std::mem::replace(&mut kept.is_watched, true);
+        drop(kept);
+        drop(before);
+        if !is_watched {
+            supervisor::watch_spare(self);
+        }
+    }
+
+    /// Gives the large buffer back if nobody has used it since the last time. Returns whether there is one to look for again.
+    pub fn forget_large(&self) -> bool {
+        let mut kept = self.lock();
+        let is_new = std::mem::take(&mut kept.is_new);
+        let unused = if is_new { None } else { kept.large.take() };
+        kept.is_watched = is_new;
+        drop(kept);
+        drop(unused);
+        is_new
     }
 
     fn lock(&self) -> MutexGuard<'_, Kept> {
@@ -99,24 +149,6 @@ impl fmt::Debug for Copied {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} bytes", self.bytes.len())
     }
-}
-
-/// Memory that the system has not handed out yet, as far as the allocator takes it from there.
-fn fresh(length: usize) -> Vec<u8> {
-    let mut buffer = Vec::with_capacity(length.next_multiple_of(GRAIN));
-    if buffer.capacity() > MAX_BUFFER_BYTES {
-        ask_for_large_pages(buffer.spare_capacity_mut());
-    }
-    buffer
-}
-
-/// Where the system hands out pages of 2 MiB to those who ask for them, it does so 512 times less often.
-fn ask_for_large_pages(memory: &mut [std::mem::MaybeUninit<u8>]) {
-    let before = memory.as_ptr().align_offset(GRAIN).min(memory.len());
-    let pages = &mut memory[before..];
-    // SAFETY: the pages lie inside of our memory, and stay as they are: it is a hint, and whether it is taken makes no
-    // difference for what is read there.
-    unsafe { libc::madvise(pages.as_mut_ptr().cast(), pages.len(), libc::MADV_HUGEPAGE) };
 }
 
 #[cfg(test)]
@@ -164,13 +196,36 @@ mod tests {
     }
 
     #[test]
-    fn what_is_very_large_is_whole_and_not_kept() {
+    fn of_large_buffers_the_last_one_is_kept_until_it_is_not_used() {
         let spare = Arc::new(Spare::default());
         let bytes: Vec<u8> = (0..5_000_001u32).map(|n| (n % 251) as u8).collect();
-        let copy = spare.copy(&bytes);
-        assert!(*copy == *bytes);
-        drop(copy);
-        assert_eq!(kept(&spare), (0, 0));
+        let copies = [spare.copy(&bytes), spare.copy(&bytes[1..])];
+        assert!(*copies[0] == *bytes && *copies[1] == bytes[1..]);
+        let memory = copies[1].as_ptr();
+        drop(copies);
+        assert_eq!(
+            (spare.copy(&bytes[..3_000_000]).as_ptr() == memory, kept(&spare)),
+            (false, (0, 0)),
+            "it is too large"
+        );
+        drop(spare.copy(&bytes));
+        let last = spare.copy(&bytes[7..]);
+        assert!(*last == bytes[7..]);
+        let memory = last.as_ptr();
+        drop(last);
+        assert!(spare.forget_large(), "it came just now");
+        let again = spare.copy(&bytes[2..]);
+        assert!(again.as_ptr() == memory && *again == bytes[2..]);
+        drop(again);
+        assert!(spare.forget_large(), "it was used meanwhile");
+        assert!(!spare.forget_large() && spare.lock().large.is_none());
         assert!(spare.copy(&[]).is_empty());
+    }
+
+    #[test]
+    fn what_is_too_large_is_not_kept() {
+        let spare = Arc::new(Spare::default());
+        drop(spare.copy(&vec![1; MAX_LARGE_BYTES + 1]));
+        assert!(spare.lock().large.is_none());
     }
 }

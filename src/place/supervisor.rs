@@ -8,6 +8,7 @@ use super::{
     memory::{self, Report},
     output::{Listener, Outputs},
     pool::Core,
+    spare::{self, Spare},
     spawn::{Inherited, Launch, Process, kill_group, terminate_group},
 };
 use crate::engine::WorkerId;
@@ -109,6 +110,7 @@ enum Job {
     Terminate(LaunchId),
     Watch(Weak<Pool>),
     WatchMemory(Weak<Pool>, u64),
+    WatchSpare(Weak<Spare>),
 }
 
 /// Starts a process; its end goes to `exits` and wakes the pool.
@@ -144,6 +146,11 @@ pub fn watch(pool: &Arc<Pool>) -> io::Result<()> {
 /// Tells the pool's engine when the machine has less than `least` bytes of memory left, and when it has more again.
 pub fn watch_memory(pool: &Arc<Pool>, least: u64) {
     send(Job::WatchMemory(Arc::downgrade(pool), least));
+}
+
+/// Gives the memory of a large copy back when it was not used for a while.
+pub fn watch_spare(spare: &Arc<Spare>) {
+    send(Job::WatchSpare(Arc::downgrade(spare)));
 }
 
 #[must_use]
@@ -182,6 +189,9 @@ fn run(runtime: &tokio::runtime::Runtime, mut jobs: mpsc::UnboundedReceiver<Job>
                 }
                 Job::WatchMemory(pool, least) => {
                     tokio::task::spawn_local(keep_memory(pool, least));
+                }
+                Job::WatchSpare(spare) => {
+                    tokio::task::spawn_local(keep_spare(spare));
                 }
             }
         }
@@ -262,6 +272,15 @@ async fn keep_memory(pool: Weak<Pool>, least: u64) {
         if low != before {
             before = low;
             serve(&pool, |core| core.memory(low));
+        }
+    }
+}
+
+async fn keep_spare(spare: Weak<Spare>) {
+    loop {
+        tokio::time::sleep(spare::LARGE_KEPT_FOR).await;
+        if !spare.upgrade().is_some_and(|spare| spare.forget_large()) {
+            return;
         }
     }
 }
