@@ -16,6 +16,8 @@ export class CommandEncoder {
   text = new Uint8Array(0)
   textPos = 0
   textEnd = 0
+  /** So that a long item is not made into JSON once for each doubling of the room. */
+  wanted = 0
   #perItem
   /** @type {(item: unknown) => string | Uint8Array} */
   #plain
@@ -38,14 +40,16 @@ export class CommandEncoder {
     const plain = this.#plain(item)
     if (typeof plain !== 'string') {
       if (this.#perItem && plain.includes(0)) throw outOfRange('item', 'bytes without NUL', item)
-      if (rowPos + 1 + plain.byteLength > rowEnd) return false
+      this.wanted = rowPos + 1 + plain.byteLength
+      if (this.wanted > rowEnd) return false
       rows[rowPos] = 0
       rows.set(plain, rowPos + 1)
       this.rowPos = rowPos + 1 + plain.byteLength
       return true
     }
     // No character takes more than three bytes.
-    if (rowPos + 1 + plain.length * 3 > rowEnd) return false
+    this.wanted = rowPos + 1 + plain.length * 3
+    if (this.wanted > rowEnd) return false
     rows[rowPos] = 0
     this.rowPos = rowPos + 1 + utf8Write.call(rows, plain, rowPos + 1)
     return true

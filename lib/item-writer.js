@@ -9,6 +9,7 @@
  * @property {Uint8Array} text
  * @property {number} textPos
  * @property {number} textEnd
+ * @property {number} wanted where the row of an item that did not fit would end; 0: that is not known
  * @property {(value: unknown) => boolean} encode
  */
 
@@ -72,8 +73,9 @@ export class ItemWriter {
       encoder.text = this.#text
       encoder.textPos = textPos
       encoder.textEnd = this.#text.length
+      encoder.wanted = 0
       if (encoder.encode(item)) break
-      this.#rows = grown(this.#rows, rowPos)
+      this.#rows = grown(this.#rows, rowPos, encoder.wanted)
       this.#text = grown(this.#text, textPos)
     }
     this.#rowPos = encoder.rowPos
@@ -123,9 +125,10 @@ export class ItemWriter {
 /**
  * @param {Uint8Array} bytes
  * @param {number} used
+ * @param {number} [wanted] bytes at least
  */
-function grown(bytes, used) {
-  const larger = new Uint8Array(bytes.length * 2)
+function grown(bytes, used, wanted = 0) {
+  const larger = new Uint8Array(Math.max(bytes.length * 2, wanted))
   larger.set(bytes.subarray(0, used))
   return larger
 }

@@ -308,12 +308,13 @@ export class Port {
       encoder.text = this.#scratchText
       encoder.textPos = 0
       encoder.textEnd = this.#scratchText.length
+      encoder.wanted = 0
       this.#encoding = true
       const isWhole = encode()
       this.#encoding = false
       if (isWhole) break
       this.#interjections.length = said
-      this.#scratchRows = new Uint8Array(this.#scratchRows.length * 2)
+      this.#scratchRows = new Uint8Array(Math.max(this.#scratchRows.length * 2, encoder.wanted))
       this.#scratchText = new Uint8Array(Math.min(this.#scratchText.length * 2, MAX_SCRATCH_TEXT))
     }
     const rows = this.#scratchRows.subarray(0, encoder.rowPos)

@@ -13,6 +13,8 @@ export class Sink {
     this.text = NO_BYTES
     this.textPos = 0
     this.textEnd = 0
+    /** Where a payload that did not fit would end: it is not to be made again for each doubling of the room. */
+    this.wanted = 0
 
     /** @type {DataView} a view on `rows`, for the writers of records */
     this.view = new DataView(NO_BYTES.buffer)
@@ -92,7 +94,10 @@ export class Sink {
    */
   payload(tag, bytes) {
     const p = this.rowPos
-    if (p + 5 + bytes.length > this.rowEnd) return FULL
+    if (p + 5 + bytes.length > this.rowEnd) {
+      this.wanted = p + 5 + bytes.length
+      return FULL
+    }
     this.head(tag, bytes.length)
     setBytes.call(this.rows, bytes, p + 5)
     this.rowPos = p + 5 + bytes.length

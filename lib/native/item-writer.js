@@ -109,6 +109,7 @@ class NativeItemEncoder {
   text = new Uint8Array(0)
   textPos = 0
   textEnd = 0
+  wanted = 0
   #kind
   #beside
   #transfers
