@@ -414,6 +414,11 @@ impl Call {
         self.chunks.len()
     }
 
+    /// Those that are remembered are of live chunks.
+    pub fn forgets_failures(&self) -> bool {
+        self.tries.chunks().all(|sequence| self.chunks.contains_key(&sequence))
+    }
+
     pub fn start_numbering_at(&mut self, sequence: u32) {
         self.next_sequence = sequence;
         self.cursor = sequence;

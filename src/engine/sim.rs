@@ -1841,9 +1841,10 @@ impl Sim {
                 assert!(call.delivered_count >= call.handed_count, "an outcome is held");
             }
             // Memory does not grow with the source: only chunks that are not released are remembered.
-            assert_eq!(self.engine.calls[id].live_chunks(), call.live, "chunks that the engine remembers");
-            // No part waits while a worker has a lane for it.
             let engine_call = &self.engine.calls[id];
+            assert_eq!(engine_call.live_chunks(), call.live, "chunks that the engine remembers");
+            assert!(engine_call.forgets_failures(), "a failure is remembered for ever");
+            // No part waits while a worker has a lane for it.
             let holders = self.engine.workers.values().filter(|worker| worker.runs(*id)).count();
             let most = call.plan.config.concurrency.min(self.config.size) as usize;
             let (free, most_free) = (engine_call.free_slots() as usize, most.saturating_sub(holders));

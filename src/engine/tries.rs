@@ -73,6 +73,12 @@ impl Tries {
         }
     }
 
+    /// The chunks of items that have failed.
+    #[cfg(test)]
+    pub fn chunks(&self) -> impl Iterator<Item = u32> + '_ {
+        self.failed.keys().chain(self.waiting.keys()).map(|(sequence, _)| *sequence)
+    }
+
     /// No item has failed without having ended.
     pub fn is_empty(&self) -> bool {
         self.failed.is_empty() && self.waiting.is_empty()
