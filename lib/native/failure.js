@@ -16,18 +16,19 @@ import {
 /**
  * @param {string} label of the operation
  * @param {Failure} failure
+ * @param {import('../errors.js').FailureDetails} [where] it was, as far as it is known
  * @returns {Error}
  */
-export function failureError(label, failure) {
+export function failureError(label, failure, where) {
   const { kind, at, limit } = failure
   const message = `${label}: ${failure.message}`
   switch (kind) {
     case 'corrupt':
-      return new CorruptDataError(message)
+      return new CorruptDataError(message, where)
     case 'text':
-      return new InvalidTextError(message)
+      return new InvalidTextError(message, where)
     case 'too large':
-      return new OutputTooLargeError(message, { limit })
+      return new OutputTooLargeError(message, { ...where, limit })
     case 'range':
       return unfitValue(message)
     case 'type':
@@ -37,7 +38,7 @@ export function failureError(label, failure) {
     case 'system':
       return systemError(failure)
     default:
-      return new MillraceError(message)
+      return new MillraceError(message, where)
   }
 }
 

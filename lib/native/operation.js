@@ -195,9 +195,12 @@ class OperationCore {
     return this.#shared.takeBesideBytes()
   }
 
-  /** @param {any} failure its record, or what could not be decoded */
-  toError(failure) {
-    return failure instanceof Error ? failure : failureError(this.label, failure)
+  /**
+   * @param {any} failure its record, or what could not be decoded
+   * @param {{ index?: number, attempt: number, worker: number }} where
+   */
+  toError(failure, where) {
+    return failure instanceof Error ? failure : failureError(this.label, failure, where)
   }
 }
 
