@@ -177,6 +177,8 @@ describe('sums', LIMIT, () => {
     })
     assert.throws(() => array.dot().runSync([most]), { ...wrongRange, message: /got 1/ })
     assert.throws(() => array.dot().runSync(most), wrongType)
+    const hole = [, most]
+    assert.throws(() => array.dot().runSync(hole), { ...wrongType, message: /"item\[0\]".*got undefined$/ })
   })
 
   test('cumsum', () => {

@@ -47,6 +47,98 @@ test('an item of a type that is not taken is an error of that item', async () =>
   assert.equal(failureOf(outcomes[1]).index, 1)
 })
 
+test('the errors of an operation say which item and try it was', async () => {
+  const zipped = native.gzip().runSync('a')
+  const cases = [
+    ['CorruptDataError', native.gunzip(), zipped, 'no gzip'],
+    ['InvalidTextError', native.countMatches(/a/), 'a', Buffer.from([0xff])],
+    ['OutputTooLargeError', native.gunzip({ maxOutputBytes: 2 }), zipped, native.gzip().runSync('aaaa')],
+  ]
+  for (const [name, operation, right, wrong] of cases) {
+    const at = (index, attempt) => (error) => {
+      assert.equal(error.name, name)
+      assert.deepEqual([error.index, error.attempt, error.worker], [index, attempt, failureOf(error).worker])
+      assert.ok(Number.isInteger(error.worker))
+      return true
+    }
+    await assert.rejects(parallelMap([right, wrong], operation).toArray(), at(1, 1))
+    const again = { retries: 2, backoff: { initial: 0 } }
+    await assert.rejects(parallelMap([right, right, wrong], operation, again).toArray(), at(2, 3))
+    await assert.rejects(operation.run(wrong), at(undefined, 1))
+    await assert.rejects(operation.run(wrong, again), at(0, 3))
+    assert.throws(
+      () => operation.runSync(wrong),
+      (error) => error.name === name && !('index' in error),
+    )
+  }
+})
+
+test('a view whose memory has gone is an error of its item', async () => {
+  const shrunken = (make) => {
+    const buffer = new ArrayBuffer(4096, { maxByteLength: 8192 })
+    const view = make(buffer)
+    buffer.resize(16)
+    return view
+  }
+  const detached = (make) => {
+    const buffer = new ArrayBuffer(4096)
+    const view = make(buffer)
+    structuredClone(buffer, { transfer: [buffer] })
+    return view
+  }
+  const gone = [
+    shrunken((buffer) => new Uint8Array(buffer, 32)),
+    shrunken((buffer) => new Float64Array(buffer, 0, 512)),
+    shrunken((buffer) => new Uint8Array(buffer, 4096)),
+    shrunken((buffer) => new Uint8Array(buffer, 32, 0)),
+    shrunken((buffer) => Buffer.from(buffer, 32, 8)),
+    shrunken((buffer) => new DataView(buffer, 32, 8)),
+    shrunken((buffer) => new DataView(buffer, 32)),
+    detached((buffer) => new DataView(buffer)),
+    detached((buffer) => new DataView(buffer, 8, 8)),
+    detached((buffer) => new Uint8Array(buffer, 8, 0)),
+    detached((buffer) => buffer),
+  ]
+  const expected = {
+    name: 'TypeError',
+    code: 'ERR_INVALID_ARG_TYPE',
+    message: /^Invalid "item": expected .* (not detached|not shrunk), got an instance of /,
+  }
+  const operation = sha256()
+  for (const view of gone) {
+    assert.throws(() => operation.runSync(view), expected)
+    await assert.rejects(operation.run(view), expected)
+    await assert.rejects(operation.run(view, { transfer: true }), expected)
+    const outcomes = await parallelMap(['a', view, 'b'], operation, { settled: true }).toArray()
+    assert.deepEqual(
+      outcomes.map(({ reason }) => reason?.code),
+      [undefined, 'ERR_INVALID_ARG_TYPE', undefined],
+    )
+    assert.equal(failureOf(outcomes[1].reason).index, 1)
+  }
+  const bytes = gone.filter((view) => view instanceof Uint8Array)
+  for (const view of bytes) {
+    assert.throws(() => native.array.sort().runSync(view), expected)
+    const message = /^Invalid "item\[1\]": expected /
+    assert.throws(() => native.array.dot().runSync([new Uint8Array(0), view]), { ...expected, message })
+  }
+})
+
+test('views that are still there have what is there now', async () => {
+  const operation = sha256()
+  const buffer = new ArrayBuffer(100, { maxByteLength: 200 })
+  const all = [new Uint8Array(buffer), new DataView(buffer), buffer]
+  for (const bytes of [100, 200, 20, 0]) {
+    buffer.resize(bytes)
+    for (const view of all) {
+      assert.equal(operation.runSync(view), digest('sha256', Buffer.alloc(bytes)))
+      assert.equal(await operation.run(view), digest('sha256', Buffer.alloc(bytes)))
+    }
+  }
+  const atItsEnd = new Uint8Array(buffer, 0)
+  assert.equal(await operation.run(atItsEnd), digest('sha256', ''))
+})
+
 test('after a wrong item, runSync() goes on', () => {
   const operation = sha256()
   assert.throws(() => operation.runSync(42), TypeError)

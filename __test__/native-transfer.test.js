@@ -120,7 +120,10 @@ describe('what is given away', LIMIT, () => {
       const whole = new Float64Array(length).fill(2)
       const part = whole.subarray(0, length / 2)
       await assert.rejects(array.dot().run([whole, part], TRANSFER), { code: 'ERR_OUT_OF_RANGE' })
-      assert.ok(detached(whole))
+      assert.ok(!detached(whole))
+      const halves = [part, whole.subarray(length / 2)]
+      assert.equal(await array.dot().run(halves, TRANSFER), 2 * length)
+      assert.ok(!detached(whole))
       const [all, some] = [new Float64Array(length).fill(2), new Float64Array(2 * length).fill(3)]
       assert.equal(await array.dot().run([all, some.subarray(length)], TRANSFER), 6 * length)
       assert.deepEqual([detached(all), detached(some)], [true, false])
@@ -245,6 +248,40 @@ describe('what is an error of its item', LIMIT, () => {
       await assert.rejects(array.sort().run(item, TRANSFER), wrongType)
     await assert.rejects(array.dot().run([new Uint8Array(buffer), 42], TRANSFER), wrongType)
     assert.ok(!detached(buffer))
+  })
+
+  test('arrays that do not go together keep what they have', async () => {
+    const error = (code, message) => ({ code, message })
+    const cases = [
+      [
+        [doubles(), new Float32Array(LARGE)],
+        error('ERR_INVALID_ARG_TYPE', /of the same type, got two types$/),
+      ],
+      [
+        [doubles(), new BigInt64Array(LARGE)],
+        error('ERR_INVALID_ARG_TYPE', /of the same type, got two types$/),
+      ],
+      [[doubles(), doubles(3)], error('ERR_OUT_OF_RANGE', /same length, got 100000 and 3 elements$/)],
+      [[doubles(3), doubles()], error('ERR_OUT_OF_RANGE', /same length, got 3 and 100000 elements$/)],
+      [[doubles()], error('ERR_OUT_OF_RANGE', /expected two typed arrays, got 1$/)],
+      [[doubles(), doubles(), doubles()], error('ERR_OUT_OF_RANGE', /expected two typed arrays, got 3$/)],
+    ]
+    for (const [item, expected] of cases) {
+      await assert.rejects(array.dot().run(item, TRANSFER), expected)
+      await assert.rejects(parallelMap([item], array.dot(), TRANSFER).toArray(), expected)
+      assert.ok(!item.some(detached))
+    }
+    assert.equal(
+      await array
+        .dot()
+        .run([], TRANSFER)
+        .catch(({ code }) => code),
+      'ERR_OUT_OF_RANGE',
+    )
+    // What follows is not changed by it.
+    const [one, other] = [Float64Array.of(1, 2), Float64Array.of(3, 4)]
+    assert.equal(await array.dot().run([one, other], TRANSFER), 11)
+    assert.ok(detached(one) && detached(other))
   })
 
   test('what the operation finds wrong: the memory is gone all the same', async () => {

@@ -191,8 +191,7 @@ class NativeItemEncoder {
    * @param {ArrayBufferView} view
    */
   #part(tag, view) {
-    mustBeThere(view)
-    const { byteLength } = view
+    const byteLength = bytesThere(view)
     const isLarge = byteLength > INLINE_BYTES
     if (!this.#hasRoom(isLarge ? 1 : 1 + byteLength)) return false
     const given = this.#transfers ? this.#given(view) : undefined
@@ -211,15 +210,16 @@ class NativeItemEncoder {
   /** @param {unknown} item */
   #several(item) {
     if (!Array.isArray(item)) throw invalidArgType('item', 'an array of typed arrays', item)
-    // All of them are looked at before anything is written.
-    const kinds = item.map((array, at) => kindOf(array, `item[${at}]`))
-    const sizes = item.map(({ byteLength }) => (byteLength > INLINE_BYTES ? 0 : byteLength))
-    if (!this.#hasRoom(5 + 5 * item.length + sizes.reduce((sum, size) => sum + size, 0))) return false
+    // All of them are looked at before anything is written; a hole is one that is no array.
+    const arrays = Array.from(item)
+    const kinds = arrays.map((array, at) => kindOf(array, `item[${at}]`))
+    const sizes = arrays.map(({ byteLength }) => (byteLength > INLINE_BYTES ? 0 : byteLength))
+    if (!this.#hasRoom(5 + 5 * arrays.length + sizes.reduce((sum, size) => sum + size, 0))) return false
     this.rows[this.rowPos] = SEVERAL
-    this.#word(this.rowPos + 1, item.length)
+    this.#word(this.rowPos + 1, arrays.length)
     this.rowPos += 5
-    const given = this.#transfers ? this.#givenAll(item) : []
-    for (const [at, array] of item.entries()) {
+    const given = this.#transfers ? this.#givenAll(arrays, kinds) : []
+    for (const [at, array] of arrays.entries()) {
       const bytes = given[at]?.bytes ?? bytesOf(array)
       const isLarge = bytes.length > INLINE_BYTES
       this.rows[this.rowPos] = isLarge ? kinds[at] | BESIDE : kinds[at]
@@ -242,21 +242,22 @@ class NativeItemEncoder {
   /**
    * The bytes of all parts of an item; two of them may be the same memory.
    * @param {ArrayBufferView[]} views
-   * @returns {{ bytes: Uint8Array, isOurs: boolean }[]}
+   * @param {readonly number[]} kinds of their elements
+   * @returns {{ bytes: Uint8Array, isOurs: boolean }[]} nothing: they are copied
    */
-  #givenAll(views) {
+  #givenAll(views, kinds) {
     for (const view of views) mustBeTransferable(view)
-    // What stays must be copied before the memory that it is in may be given away.
-    const kept = views.map((view) =>
-      view.byteLength === view.buffer.byteLength ? undefined : Uint8Array.from(bytesOf(view)),
-    )
-    /** @type {Map<ArrayBufferLike, Uint8Array | undefined>} */
+    // Those that do not go together are an error that Rust tells of, and keep their memory.
+    const [first] = views
+    const fit = views.every((view, at) => kinds[at] === kinds[0] && view.byteLength === first.byteLength)
+    if (views.length !== 2 || !fit) return []
+    /** As they are equally large, no view is all of the memory that another one has a part of. @type {Map<ArrayBufferLike, Uint8Array | undefined>} */
     const moved = new Map()
-    return views.map((view, at) => {
+    return views.map((view) => {
       const { buffer } = view
-      if (kept[at] === undefined && !moved.has(buffer)) moved.set(buffer, givenAway(view))
-      const given = kept[at] === undefined ? moved.get(buffer) : undefined
-      return { bytes: given ?? kept[at] ?? bytesOf(view), isOurs: given !== undefined }
+      if (!moved.has(buffer)) moved.set(buffer, givenAway(view))
+      const given = moved.get(buffer)
+      return { bytes: given ?? bytesOf(view), isOurs: given !== undefined }
     })
   }
 
@@ -282,16 +283,28 @@ class NativeItemEncoder {
 function kindOf(item, name) {
   const kind = types.isTypedArray(item) ? CODES.get(item[Symbol.toStringTag]) : undefined
   if (kind === undefined) throw invalidArgType(name, EXPECTED_ARRAY, item)
-  const view = /** @type {ArrayBufferView} */ (item)
-  mustBeThere(view)
-  sized(view.byteLength)
+  sized(bytesThere(/** @type {ArrayBufferView} */ (item), name))
   return kind
 }
 
-/** @param {ArrayBufferView} view */
-function mustBeThere(view) {
-  if (view.byteLength === 0 && isDetached(view.buffer))
-    throw invalidArgType('item', 'memory that is not detached', view)
+/**
+ * How large a view is, if its memory has not gone: it may be detached, or a resizable ArrayBuffer that has shrunk.
+ * @param {ArrayBufferView} view
+ * @param {string} name
+ */
+function bytesThere(view, name = 'item') {
+  let bytes = 0
+  try {
+    bytes = view.byteLength
+    // A DataView says so itself; a typed array says 0, and is asked for its first element.
+    if (bytes === 0 && types.isTypedArray(view)) elementAt.call(view, 0)
+  } catch {
+    const expected = isDetached(view.buffer)
+      ? 'memory that is not detached'
+      : 'a view inside of its ArrayBuffer, which has not shrunk'
+    throw invalidArgType(name, expected, view)
+  }
+  return bytes
 }
 
 /** @param {ArrayBufferLike} buffer */
@@ -330,6 +343,8 @@ const LARGE_CHUNK_BYTES = 512 << 10
 const WITHOUT_ZERO = 'a path without null bytes'
 const EXPECTED_ARRAY = 'a typed array (of integers up to 64 bits, Float32Array or Float64Array)'
 const NO_BYTES = Buffer.alloc(0)
+/** That of all typed arrays. @type {(this: NodeJS.TypedArray, index: number) => unknown} */
+const elementAt = Object.getPrototypeOf(Uint8Array.prototype).at
 const TEXT = 0
 const BYTES = 1
 const BESIDE = 0x20
