@@ -323,6 +323,53 @@ describe('faults', () => {
     assert.deepEqual(await parallelMap(items, pool).toArray(), [1, 2, 3])
   })
 
+  // What is usual for one task per child. Under fork the message arrives, whatever the code.
+  const ONE_TASK = {
+    'send, exit': 'process.on("message", (n) => { process.send(n * 2); process.exit() })',
+    'send, exit after an await': `
+      process.on('message', async (n) => {
+        await new Promise(setImmediate)
+        process.send(n * 2)
+        process.exit(0)
+      })`,
+    'send, disconnect, exit': `
+      process.on('message', (n) => { process.send(n * 2); process.disconnect(); process.exit(0) })`,
+    'send, and exit with a failure': `
+      process.on('message', (n) => { process.send(n * 2); process.exit(3) })`,
+    'a handler for uncaught exceptions that sends, and exits': `
+      process.on('uncaughtException', ({ message }) => { process.send(message * 2); process.exit(1) })
+      process.on('message', (n) => { throw new Error(n) })`,
+  }
+  for (const [name, text] of Object.entries(ONE_TASK)) {
+    for (const options of [MESSAGES, { stderr: 'ignore', size: 2, serialization: 'advanced' }]) {
+      test(`a result that was sent counts: ${name}, ${options.protocol}`, LIMIT, async (t) => {
+        const file = join(folderWith(t, { 'script.cjs': text }), 'script.cjs')
+        const pool = openPool(t, file, options)
+        assert.deepEqual(await parallelMap([1, 2, 3, 4], pool).toArray(), [2, 4, 6, 8])
+        const flat = parallelMap([1, 2, 3], (n) => n).flatMap(pool)
+        assert.deepEqual(await flat.toArray(), [2, 4, 6])
+        assert.equal(await pool.run(5), 10)
+      })
+    }
+  }
+
+  test('before its lastMessage an item that exits has no result; after it, all', LIMIT, async (t) => {
+    const file = join(
+      folderWith(t, {
+        'script.cjs': `process.on('message', (list) => { for (const n of list) process.send(n); process.exit() })`,
+      }),
+      'script.cjs',
+    )
+    const pool = openPool(t, file, { ...MESSAGES, lastMessage: 'end' })
+    const outcomes = await parallelMap([[1, 2, 'end'], [3], ['end'], [4, 'end', 5]], (list) => list)
+      .flatMap(pool, { settled: true })
+      .toArray()
+    assert.deepEqual(
+      outcomes.map(({ value, reason }) => value ?? [reason.code, reason.exitCode, reason.index]),
+      [1, 2, ['ERR_WORKER_CRASHED', 0, 1], 4],
+    )
+  })
+
   test('disconnect, connected, and errors after it', LIMIT, async (t) => {
     const log = join(folderWith(t), 'log')
     const pool = openPool(t, SCRIPT, MESSAGES)

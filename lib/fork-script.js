@@ -39,6 +39,7 @@ import { skip } from './outcome.js'
  * @property {boolean} open it may be sent more
  * @property {number} promised by listeners, and not settled
  * @property {((value: unknown) => void) | undefined} settle
+ * @property {boolean} ended the worker has its outcome
  */
 
 export class ForkScript {
@@ -116,6 +117,7 @@ export class ForkScript {
       runMany: (item) => this.#run(item, []),
       waits: () => this.#waits(),
       teardown: () => this.#farewell(),
+      answer: () => this.#answer(),
       explain: (error) => error,
     }
   }
@@ -169,12 +171,15 @@ export class ForkScript {
    */
   #run(item, results) {
     /** @type {Running} */
-    const running = { results, value: skip, open: true, promised: 0, settle: undefined }
+    const running = { results, value: skip, open: true, promised: 0, settle: undefined, ended: false }
     const message = this.#messageOf(item)
     this.#running = running
     const threw = this.#deliver(message, running)
     // A listener that has done all of its work needs no turn of the event loop.
-    if (!running.open && results === undefined && running.promised === 0 && !threw) return running.value
+    if (!running.open && results === undefined && running.promised === 0 && !threw) {
+      running.ended = true
+      return running.value
+    }
     return new Promise((resolve) => {
       running.settle = resolve
       this.#settle(running)
@@ -199,14 +204,32 @@ export class ForkScript {
   #settle(running) {
     const { settle, results } = running
     if (settle === undefined) return
-    const byItself =
-      this.#lastMessage === undefined && results !== undefined && results.length > 0 && running.promised === 0
-    if (running.open && !byItself) return
+    if (running.open && (running.promised > 0 || !this.#hasResults(running))) return
     running.settle = undefined
     setImmediate(() => {
       running.open = false
+      running.ended = true
       settle(results ?? running.value)
     })
+  }
+
+  /**
+   * Whether a list of results is one that may be over.
+   * @param {Running} running
+   */
+  #hasResults({ results }) {
+    return this.#lastMessage === undefined && results !== undefined && results.length > 0
+  }
+
+  /**
+   * What was sent for the item that runs, where the process exits before its turn is over: under fork it arrives, too.
+   * @returns {{ value: unknown } | undefined} undefined: none runs, or it was not answered
+   */
+  #answer() {
+    const running = this.#running
+    if (running === undefined || running.ended) return undefined
+    if (running.open && !this.#hasResults(running)) return undefined
+    return { value: running.results ?? running.value }
   }
 
   /**

@@ -74,6 +74,7 @@ class Worker {
       this.#uncaught = { error }
     })
     process.on('exit', () => {
+      if (this.#publishAnswer()) return
       if (this.#uncaught !== undefined) this.#port.fatal(this.#explained(this.#uncaught.error))
     })
   }
@@ -391,6 +392,20 @@ class Worker {
     else this.#port.value(cell, item, flags & FILTER ? true : result)
   }
 
+  /**
+   * The process exits by itself: publish the outcome of the item that runs, if its task has it already.
+   * @returns {boolean} whether there was one
+   */
+  #publishAnswer() {
+    const chunk = this.#chunks[0]
+    if (chunk === undefined || (this.#uncaught !== undefined && !isCaught())) return false
+    const answer = this.#task?.answer?.()
+    if (answer === undefined) return false
+    this.#publish(chunk, chunk.item, answer.value)
+    this.#port.announce()
+    return true
+  }
+
   /** @param {unknown} error of the task */
   #explained(error) {
     return this.#task === undefined ? error : this.#task.explain(error)
@@ -440,6 +455,11 @@ class Worker {
       process.exit()
     }
   }
+}
+
+/** Whether the task has a handler of its own for what nobody has caught: then that does not end the process. */
+function isCaught() {
+  return process.listenerCount('uncaughtException') > 0 || process.hasUncaughtExceptionCaptureCallback()
 }
 
 /**

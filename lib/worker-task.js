@@ -36,6 +36,8 @@ import { offerScript, scriptTask } from './script-task.js'
  * @property {((value: any) => unknown) | undefined} [onMessage] for what the pool says to all of its workers
  * @property {(error: unknown) => unknown} explain what to report of an error that it throws
  * @property {(item: any, context: any) => unknown} [runMany] instead of `run`, for `flatMap()`
+ * @property {() => { value: any } | undefined} [answer] the result of the item that runs, if the process exits and it has one:
+ *   only of tasks that run one item at a time
  * @property {() => boolean} [waits] whether no item may begin now; somebody will say when
  */
 
