@@ -1,7 +1,19 @@
 // What `millrace/p-map` and `millrace/async` take and give.
 
 import { native, workerPool } from 'millrace'
-import async, { type AsyncPriorityQueue, type QueueObject } from 'millrace/async'
+import async, {
+  type AsyncBooleanIterator,
+  type AsyncForEachOfIterator,
+  type AsyncIterator,
+  type AsyncMemoIterator,
+  type AsyncPriorityQueue,
+  type AsyncResultIterator,
+  type AsyncResultIteratorPromise,
+  type AsyncResultObjectCallback,
+  type DataContainer,
+  type IterableCollection,
+  type QueueObject,
+} from 'millrace/async'
 import pMap, {
   type Mapper,
   type Options,
@@ -103,6 +115,45 @@ pMapSettled([1], String, { stopOnError: false })
     async (all, number) => void all.add(number),
   )
   expect<Equal<typeof transformed, Set<number>>>()
+  // Without an accumulator: an array or an object, like the collection.
+  async.transform(
+    { a: 1 },
+    (all: Record<string, string>, number, key, callback) => {
+      expect<Equal<typeof number, number>>()
+      all[key] = String(number)
+      callback()
+    },
+    (_, result) => expect<Equal<typeof result, { [key: string]: string }>>(),
+  )
+  async.transform(
+    [1],
+    (all, number, key, callback) => {
+      expect<Equal<typeof key, number>>()
+      all.push(number)
+      callback(null)
+    },
+    (_, result) => result.length,
+  )
+  const lengths = await async.transform(['a'], async (all: number[], text) => void all.push(text.length))
+  expect<Equal<typeof lengths, number[]>>()
+  // With the names that callers write down.
+  const each: AsyncIterator<number> = (_, callback) => callback()
+  const eachOf: AsyncForEachOfIterator<number> = (_, _key, callback) => callback()
+  const length: AsyncResultIterator<string, number> = (text, callback) => callback(null, text.length)
+  const lengthLater: AsyncResultIteratorPromise<string, number> = async (text) => text.length
+  const isOdd: AsyncBooleanIterator<number> = (number, callback) => callback(null, number % 2 === 1)
+  const add: AsyncMemoIterator<number, number> = (sum = 0, number, callback) => callback(null, sum + number)
+  const collection: IterableCollection<number> = [1]
+  const whenMapped: AsyncResultObjectCallback<number> = (error, results) => error ?? results.a?.toFixed()
+  async.each(collection, each, () => {})
+  async.eachOf({ a: 1 }, eachOf, () => {})
+  async.map(['a'], length, (_, results) => expect<Equal<typeof results, (number | undefined)[]>>())
+  async.map(['a'], lengthLater).then((results) => expect<Equal<typeof results, number[]>>())
+  async.filter([1], isOdd, () => {})
+  async.reduce([1], 0, add, () => {})
+  async.mapValues({ a: 1 }, (number, _key, callback) => callback(null, number), whenMapped)
+  const held: DataContainer<number> = { data: 1, priority: 0 }
+  held.priority
   async.each(
     [1],
     (_, callback) => callback(),

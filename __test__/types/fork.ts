@@ -1,5 +1,6 @@
 // What `millrace/fork`, the options for fork scripts and divide() promise.
 
+import type { ChildProcess } from 'node:child_process'
 import type { Readable } from 'node:stream'
 import { divide, workerPool } from 'millrace'
 import { type ForkedChild, fork } from 'millrace/fork'
@@ -28,6 +29,12 @@ import { type Equal, expect } from './expect.js'
   child.send(sent, null, {}, () => {})
   child.kill(9)
   child[Symbol.dispose]()
+  // Whoever takes a child of Node takes ours.
+  const process: ChildProcess = child
+  process.send({ data: 1 }, undefined, (error) => error?.message)
+  process.channel?.unref()
+  const { stdio }: Pick<ChildProcess, 'stdio'> = child
+  expect<Equal<(typeof stdio)['length'], 5>>()
   // @ts-expect-error: no message
   child.send(undefined)
   // @ts-expect-error: the parent's process group is not left

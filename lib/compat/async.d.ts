@@ -21,10 +21,44 @@ export type AsyncResultCallback<R, E = Error> = (error?: E | null, result?: R) =
 export type AsyncBooleanResultCallback<E = Error> = AsyncResultCallback<boolean, E>
 /** Called at the end, with an error and the results so far, or null and all of them. */
 export type AsyncResultArrayCallback<R, E = Error> = (error?: E | null, results?: (R | undefined)[]) => void
+/** Called at the end, with an error and the results so far by key, or null and all of them. */
+export type AsyncResultObjectCallback<R, E = Error> = (
+  error: E | null | undefined,
+  results: { [key: string]: R | undefined },
+) => void
 /** What an iteratee calls, with an error, or null and a result; `false` ends everything without a word. */
 export type IterateeCallback<R, E = Error> = (error?: E | null | false, result?: R) => void
 /** Called at the end, with an error and what there is so far, or null and the results. */
 export type ResultsCallback<R, E = Error> = (error: E | null | undefined, results: R) => void
+
+// The names that `@types/async` has for these.
+/** What is looped over, by value or by key. */
+export type IterableCollection<T> = Collection<T> | Dictionary<T>
+/** A function for values, with a callback. */
+export type AsyncIterator<T, E = Error> = (item: T, callback: ErrorCallback<E>) => void
+/** A function for values and their keys, with a callback. */
+export type AsyncForEachOfIterator<T, E = Error> = (
+  item: T,
+  key: number | string,
+  callback: ErrorCallback<E>,
+) => void
+/** A function for values, whose callback gets a result. */
+export type AsyncResultIterator<T, R, E = Error> = (item: T, callback: AsyncResultCallback<R, E>) => void
+/** The same as a function that returns a promise. */
+export type AsyncResultIteratorPromise<T, R> = (item: T) => Promise<R>
+/** A function that has the result so far, and whose callback gets the next one. */
+export type AsyncMemoIterator<T, R, E = Error> = (
+  memo: R | undefined,
+  item: T,
+  callback: AsyncResultCallback<R, E>,
+) => void
+/** A function for values, whose callback gets whether it is so. */
+export type AsyncBooleanIterator<T, E = Error> = (item: T, callback: AsyncBooleanResultCallback<E>) => void
+/** A task of a queue, as `remove()` and `workersList()` show it. */
+export interface DataContainer<T> {
+  data: T
+  priority: number
+}
 
 // Both ways have the same parameters, so that TypeScript knows their types from the collection.
 /** An iteratee for values. */
@@ -572,17 +606,7 @@ export const reduceRight: ReduceFunction
 export const foldr: typeof reduceRight
 
 interface TransformFunction {
-  <T, A, E = Error>(
-    collection: readonly T[],
-    accumulator: A,
-    iteratee: TransformIteratee<T, number, A, E>,
-    callback: ResultsCallback<A, E>,
-  ): void
-  <T, A, E = Error>(
-    collection: readonly T[],
-    accumulator: A,
-    iteratee: TransformIteratee<T, number, A, E>,
-  ): Promise<A>
+  // Without an accumulator first: an iteratee in its place would be taken for one, and have no types.
   <T, R, E = Error>(
     collection: readonly T[],
     iteratee: TransformIteratee<T, number, R[], E>,
@@ -590,15 +614,15 @@ interface TransformFunction {
   ): void
   <T, R, E = Error>(collection: readonly T[], iteratee: TransformIteratee<T, number, R[], E>): Promise<R[]>
   <T, A, E = Error>(
-    collection: Dictionary<T>,
+    collection: readonly T[],
     accumulator: A,
-    iteratee: TransformIteratee<T, string, A, E>,
+    iteratee: TransformIteratee<T, number, A, E>,
     callback: ResultsCallback<A, E>,
   ): void
   <T, A, E = Error>(
-    collection: Dictionary<T>,
+    collection: readonly T[],
     accumulator: A,
-    iteratee: TransformIteratee<T, string, A, E>,
+    iteratee: TransformIteratee<T, number, A, E>,
   ): Promise<A>
   <T, R, E = Error>(
     collection: Dictionary<T>,
@@ -609,6 +633,17 @@ interface TransformFunction {
     collection: Dictionary<T>,
     iteratee: TransformIteratee<T, string, { [key: string]: R }, E>,
   ): Promise<{ [key: string]: R }>
+  <T, A, E = Error>(
+    collection: Dictionary<T>,
+    accumulator: A,
+    iteratee: TransformIteratee<T, string, A, E>,
+    callback: ResultsCallback<A, E>,
+  ): void
+  <T, A, E = Error>(
+    collection: Dictionary<T>,
+    accumulator: A,
+    iteratee: TransformIteratee<T, string, A, E>,
+  ): Promise<A>
 }
 /**
  * Let an iteratee change an accumulator for every value: one that is given, or a new array or object, like the collection.
@@ -644,8 +679,8 @@ export interface BaseQueue<T> extends Iterable<T> {
   buffer: number
   /** Whether a task was ever added. */
   readonly started: boolean
-  /** Whether it was paused. */
-  readonly paused: boolean
+  /** Whether it is paused; what is set here is seen when the next task would start. */
+  paused: boolean
   /** How many tasks wait. */
   length(): number
   /** How many workers run. */

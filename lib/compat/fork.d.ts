@@ -2,11 +2,11 @@
 // together. Times are milliseconds.
 /// <reference lib="esnext.disposable" />
 
-import type { EventEmitter } from 'node:events'
+import type { ChildProcess, SendHandle, Serializable } from 'node:child_process'
 import type { Readable } from 'node:stream'
 
 /** What a child can be sent: with 'advanced' more than JSON has, see {@link ForkOptions.serialization}. */
-export type Message = string | object | number | boolean | null
+export type Message = Serializable | null
 
 /** The options of `child_process.fork` that a supervised worker can have. Every other one is a `TypeError`. */
 export interface ForkOptions {
@@ -66,8 +66,8 @@ export interface ForkOptions {
   detached?: false | undefined
 }
 
-/** A child, as `child_process.fork` gives it. */
-export interface ForkedChild extends EventEmitter {
+/** A child, as `child_process.fork` gives it: it fits wherever a `ChildProcess` of Node is expected. */
+export interface ForkedChild extends ChildProcess {
   /** Its number; undefined if it could not be started. */
   readonly pid: number | undefined
   /** Whether messages can be sent. */
@@ -81,11 +81,11 @@ export interface ForkedChild extends EventEmitter {
   readonly stdin: null
   readonly stdout: Readable | null
   readonly stderr: Readable | null
-  readonly stdio: [null, Readable | null, Readable | null, null]
+  readonly stdio: [null, Readable | null, Readable | null, null, undefined]
   readonly spawnfile: string
   readonly spawnargs: string[]
   /** Whether the channel keeps this program alive, beside the child; null once it is disconnected. */
-  readonly channel: { ref(): void; unref(): void } | null
+  readonly channel: Exclude<ChildProcess['channel'], undefined>
   /**
    * Send a message; the child hears it by `process.on('message')`. The callback is called when it has left.
    * @returns false where it was not sent, or so many wait that it is better to send no more for now.
@@ -107,11 +107,11 @@ export interface ForkedChild extends EventEmitter {
    * ```
    */
   send(message: Message, callback?: (error: Error | null) => void): boolean
-  send(message: Message, handle: undefined | null, callback?: (error: Error | null) => void): boolean
+  send(message: Message, handle?: SendHandle | null, callback?: (error: Error | null) => void): boolean
   send(
     message: Message,
-    handle: undefined | null,
-    options: object | undefined,
+    handle?: SendHandle | null,
+    options?: object,
     callback?: (error: Error | null) => void,
   ): boolean
   /** Send nothing more, and hear nothing more; what was sent arrives. The child ends when it has nothing to do. */

@@ -55,7 +55,7 @@ class ForkedChild extends EventEmitter {
   stderr
   spawnfile
   spawnargs
-  /** @type {{ ref(): void, unref(): void } | null} */
+  /** @type {(EventEmitter & { ref(): void, unref(): void }) | null} */
   channel
 
   #core
@@ -86,10 +86,10 @@ class ForkedChild extends EventEmitter {
     this.spawnargs = [execPath, ...pool.execArgv, settings.file, ...args]
     this.stdout = pool.stdout === 'pipe' ? new Readable({ read() {} }) : null
     this.stderr = pool.stderr === 'pipe' ? new Readable({ read() {} }) : null
-    this.channel = {
+    this.channel = Object.assign(new EventEmitter(), {
       ref: () => this.#reference(this.#referenced, true),
       unref: () => this.#reference(this.#referenced, false),
-    }
+    })
     this.#core = new PoolCore(
       pool.label,
       1,
