@@ -152,7 +152,12 @@ describe('patterns', LIMIT, () => {
     ]) {
       assert.throws(() => files(pattern), { ...wrongRange, message }, String(pattern))
     }
-    assert.throws(() => files('a', { exclude: 'b{' }), { ...wrongRange, message: /got "b\{"$/ })
+    for (const exclude of ['b{', ['fine', 'b{'], 'b{/**']) {
+      const message = /^Invalid "exclude": expected a glob pattern of files .*, got "b\{(\/\*\*)?"$/
+      assert.throws(() => files('a', { exclude }), { ...wrongRange, message })
+    }
+    const message = /^Invalid "pattern": .*, got "b\{"$/
+    assert.throws(() => files('b{', { exclude: 'b{' }), { ...wrongRange, message })
   })
 })
 

@@ -53,6 +53,19 @@ function walkOf(settings) {
     return new NativeWalk(settings)
   } catch (error) {
     const [pattern, why] = /** @type {Error} */ (error).message.split('\n')
-    throw outOfRange('pattern', `a glob pattern of files (${why})`, pattern)
+    throw outOfRange(wrongList(settings), `a glob pattern of files (${why})`, pattern)
+  }
+}
+
+/**
+ * Where the pattern stands that cannot be understood: it may be written the same way in both.
+ * @param {Readonly<import('./source-options.js').FileSettings>} settings
+ */
+function wrongList(settings) {
+  try {
+    new NativeWalk({ ...settings, exclude: [] })
+    return 'exclude'
+  } catch {
+    return 'pattern'
   }
 }
