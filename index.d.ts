@@ -153,8 +153,8 @@ export interface LineOptions {
    */
   keepEnding?: boolean | undefined
   /**
-   * Most bytes of a line, without its ending: an integer from 1 to 503,316,480. It bounds the memory that a file without
-   * line endings takes.
+   * Most bytes of a line, without its ending, and without the byte order mark that is left out: an integer from 1 to
+   * 503,316,480. It bounds the memory that a file without line endings takes.
    * @default 503316480 (480 MiB, about the longest string)
    */
   maxLineBytes?: number | undefined

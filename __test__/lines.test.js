@@ -22,7 +22,7 @@ import { PassThrough, Readable } from 'node:stream'
 import { describe, test } from 'node:test'
 import { pathToFileURL } from 'node:url'
 import fc from 'fast-check'
-import { batch, LineTooLongError, lines, native, parallelMap } from '../index.js'
+import { batch, blocks, LineTooLongError, lines, native, parallelMap } from '../index.js'
 import { linesModel, openBelow, partsOf } from './file-sources.js'
 import { folderWith, LIMIT, openPool } from './processes.js'
 
@@ -191,6 +191,36 @@ describe('a line that is too long', LIMIT, () => {
     })
   }
 
+  test('the byte order mark is no part of it', async (t) => {
+    const settled = (source, encoding) =>
+      parallelMap(lines(source, { maxLineBytes: longest, encoding }), String, { settled: true }).toArray()
+    for (const ending of ['\n', '\r\n', '']) {
+      for (const [text, fits] of [
+        ['0123456789', true],
+        ['0123456789+', false],
+        ['0123456789+++', false],
+        ['0123456789+++++++', false],
+      ]) {
+        const bytes = Buffer.from(`\ufeff${text}${ending}`)
+        for (const source of [fileWith(t, bytes), [bytes], [...partsOf(bytes, 1)]]) {
+          const [first, ...others] = await settled(source)
+          assert.deepEqual(others, [])
+          assert.deepEqual(
+            [first.value, first.reason?.code],
+            fits ? [text, undefined] : [undefined, 'ERR_LINE_TOO_LONG'],
+          )
+        }
+        const [kept] = await settled([bytes], 'latin1')
+        assert.equal(kept.status, 'rejected') // there it is three characters
+      }
+      const second = await settled([`\ufeff1${ending || '\n'}0123456789+++`])
+      assert.deepEqual(
+        second.map(({ status }) => status),
+        ['fulfilled', 'rejected'],
+      )
+    }
+  })
+
   test('it ends a loop, and the file is closed', async (t) => {
     const file = fileWith(t, `a\n${'x'.repeat(100)}\nb\n`)
     const seen = []
@@ -352,6 +382,39 @@ describe('streams', LIMIT, () => {
       later(),
     ]) {
       assert.deepEqual(await lines(source).toArray(), expected)
+    }
+  })
+
+  test('text that is cut inside of a character is whole again', async () => {
+    const [high, low] = '💡'.split('')
+    const cases = [
+      [[`a${high}`, `${low}b\n`], ['a💡b']],
+      [['a', high, '', low, high, `${low}\n`], ['a💡💡']],
+      [[`a${high}`, Buffer.alloc(0), low], ['a💡']],
+      [[Promise.resolve(high), Promise.resolve(low)], ['💡']],
+      // Half of one becomes what it does everywhere.
+      [[`a${high}`], ['a\ufffd']],
+      [[high, ''], ['\ufffd']],
+      [[high, high, low], ['\ufffd💡']],
+      [[low, high], ['\ufffd\ufffd']],
+      [[`a${high}`, Buffer.from('b\n')], ['a\ufffdb']],
+      [
+        [`a${high}`, '\nb'],
+        ['a\ufffd', 'b'],
+      ],
+    ]
+    for (const [chunks, expected] of cases) {
+      assert.deepEqual(await lines(chunks).toArray(), expected)
+      assert.deepEqual(await lines(Readable.from(chunks.filter((chunk) => chunk !== ''))).toArray(), expected)
+      assert.equal(
+        String(Buffer.concat(await blocks(chunks, { bytes: 3 }).toArray())).trimEnd(),
+        expected.join('\n'),
+      )
+    }
+    const text = 'a💡é\n💡💡x\r\n\n'.repeat(50)
+    for (const size of [1, 2, 3, 7]) {
+      const parts = text.match(new RegExp(`[^]{1,${size}}`, 'g'))
+      assert.deepEqual(await lines(parts).toArray(), linesModel(text))
     }
   })
 

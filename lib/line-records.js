@@ -14,8 +14,8 @@ export class LineRecords extends RecordSource {
    * @param {Readonly<import('./source-options.js').LineSettings>} settings
    */
   constructor(feed, settings) {
-    // A carriage return may belong to the ending.
-    super(feed, NEWLINE, settings.maxLineBytes + 1)
+    // A carriage return may belong to the ending, and a mark of the byte order stand before the first line.
+    super(feed, NEWLINE, settings.maxLineBytes + (settings.encoding === 'utf8' ? 1 + MARK_BYTES : 1))
     this.#settings = settings
   }
 
@@ -64,11 +64,11 @@ export class LineRecords extends RecordSource {
     this.#atStart = false
     const marked =
       this.#settings.encoding === 'utf8' &&
-      end - start >= 3 &&
+      end - start >= MARK_BYTES &&
       bytes[start] === 0xef &&
       bytes[start + 1] === 0xbb &&
       bytes[start + 2] === 0xbf
-    return marked ? start + 3 : start
+    return marked ? start + MARK_BYTES : start
   }
 }
 
@@ -85,4 +85,5 @@ function rejected(error) {
 
 const { latin1Slice, utf8Slice } = /** @type {any} */ (Buffer.prototype)
 const NEWLINE = 10
+const MARK_BYTES = 3
 const RETURN = 13

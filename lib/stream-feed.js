@@ -13,6 +13,8 @@ export class StreamFeed {
   /** What came last, from `#at` on. @type {Uint8Array} */
   #chunk = NOTHING
   #at = 0
+  /** The first half of a surrogate pair with which a text ended: the next one may begin with the other. */
+  #half = ''
   /** A chunk that has to be awaited. @type {Promise<void> | undefined} */
   #awaited
   /** Waiting for it has failed. */
@@ -37,7 +39,12 @@ export class StreamFeed {
       if (this.#awaited !== undefined) return WAIT
       const pulled = this.#source.pull()
       if (pulled === PENDING) return WAIT
-      if (pulled === DONE) return ENDED
+      if (pulled === DONE) {
+        if (this.#half === '') return ENDED
+        this.#chunk = this.#withHalf(NOTHING)
+        this.#at = 0
+        continue
+      }
       if (pulled === FAILED) {
         this.error = this.#source.error
         return BROKEN
@@ -74,10 +81,32 @@ export class StreamFeed {
       )
       return
     }
-    if (typeof value === 'string') this.#chunk = Buffer.from(value)
-    else if (ArrayBuffer.isView(value))
-      this.#chunk = Buffer.from(value.buffer, value.byteOffset, value.byteLength)
-    else this.#break(invalidArgType('source', 'chunks that are binary data or strings', value))
+    if (typeof value === 'string') this.#chunk = this.#encoded(this.#half + value)
+    else if (ArrayBuffer.isView(value)) {
+      const bytes = Buffer.from(value.buffer, value.byteOffset, value.byteLength)
+      this.#chunk = this.#half === '' || bytes.length === 0 ? bytes : this.#withHalf(bytes)
+    } else this.#break(invalidArgType('source', 'chunks that are binary data or strings', value))
+  }
+
+  /**
+   * A text may have been cut anywhere, also inside of a character.
+   * @param {string} text
+   */
+  #encoded(text) {
+    const last = text.charCodeAt(text.length - 1)
+    const isCut = last >= 0xd800 && last <= 0xdbff
+    this.#half = isCut ? text.slice(-1) : ''
+    return Buffer.from(isCut ? text.slice(0, -1) : text)
+  }
+
+  /**
+   * The other half does not come any more.
+   * @param {Uint8Array} bytes
+   */
+  #withHalf(bytes) {
+    const half = Buffer.from(this.#half)
+    this.#half = ''
+    return Buffer.concat([half, bytes])
   }
 
   /** @param {unknown} chunk */
