@@ -2,11 +2,12 @@
 
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { readdirSync } from 'node:fs'
+import { readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { root } from '../scripts/root.js'
 import { NO_JQ } from './commands.js'
+import { folderWith } from './processes.js'
 import { flagsFor } from './typescript.js'
 
 const folder = join(root, 'examples')
@@ -43,17 +44,26 @@ test('every example is run', () => {
 describe('examples', () => {
   for (const [name, expected] of Object.entries(EXAMPLES)) {
     test(name, { skip: name === 'jq.js' && NO_JQ }, () => {
-      const { status, stdout, stderr } = spawnSync(
-        process.execPath,
-        [...flagsFor(name), join(folder, name)],
-        {
-          encoding: 'utf8',
-          timeout: 60_000,
-        },
-      )
-      assert.equal(stderr, '')
-      assert.equal(status, 0)
-      assert.match(stdout, expected)
+      assert.match(run(name), expected)
     })
   }
+
+  test('hash-folder.js of empty files, and of nothing', (t) => {
+    const hashed = folderWith(t)
+    assert.equal(run('hash-folder.js', hashed), '0 files, 0 of them different: 0 bytes\n')
+    for (const name of ['a', 'b']) writeFileSync(join(hashed, name), '')
+    assert.equal(run('hash-folder.js', hashed), '2 files, 1 of them different: 0 bytes\n')
+  })
 })
+
+/** What an example prints. */
+function run(name, ...args) {
+  const { status, stdout, stderr } = spawnSync(
+    process.execPath,
+    [...flagsFor(name), join(folder, name), ...args],
+    { encoding: 'utf8', timeout: 60_000 },
+  )
+  assert.equal(stderr, '')
+  assert.equal(status, 0)
+  return stdout
+}

@@ -32,5 +32,6 @@ for await (const { length } of packed) {
 }
 bar.stop()
 
-const share = Math.round((total.packed / Math.max(1, total.read)) * 100)
-console.log(`${paths.length} files, ${digests.size} of them different: ${share} % of ${total.read} bytes`)
+// Of nothing, there is no share: an empty file is packed into some 20 bytes.
+const share = total.read > 0 ? `${Math.round((total.packed / total.read) * 100)} % of ` : ''
+console.log(`${paths.length} files, ${digests.size} of them different: ${share}${total.read} bytes`)
