@@ -4,6 +4,8 @@ import assert from 'node:assert/strict'
 import { basename, join } from 'node:path'
 import { describe, test } from 'node:test'
 import { pathToFileURL } from 'node:url'
+import { runInNewContext } from 'node:vm'
+import { blocks, commandPool, files, lines, native } from '../index.js'
 import { batchSettings, mapperKind, parallelMapSettings, resultCount, runSettings } from '../lib/options.js'
 import { startCall } from '../lib/outcome.js'
 import { closeSettings, inheritedExecArgv, workerPoolSettings } from '../lib/worker-pool-options.js'
@@ -170,6 +172,76 @@ describe('parallelMap', () => {
       }
     })
   }
+
+  test('what cannot be options is refused, not taken for none', async () => {
+    const wrong = [
+      [],
+      ['concurrency'],
+      new Map([['concurrency', 1]]),
+      new Set(),
+      new AbortController().signal,
+      new Date(),
+      /a/,
+      new Error('a'),
+      Promise.resolve({}),
+      Buffer.alloc(0),
+      new ArrayBuffer(0),
+      new URL('file:///a'),
+      Object(1),
+      Object('a'),
+      () => {},
+      1n,
+    ]
+    const makers = [
+      (options) => parallelMapSettings(options, 'pool'),
+      runSettings,
+      closeSettings,
+      (options) => workerPoolSettings('task.js', options),
+      (options) => commandPool('cat', [], options),
+      (options) => lines('file', options),
+      (options) => blocks('file', options),
+      (options) => files('*', options),
+      native.sha256,
+      native.gzip,
+      native.gunzip,
+      native.base64,
+      native.array.variance,
+      (options) => native.replace('a', 'b', options),
+    ]
+    const expected = { ...TYPE, message: /^Invalid "options": expected an object, got / }
+    for (const options of wrong) {
+      for (const make of makers) assert.throws(() => make(options), expected)
+      await assert.rejects(native.sha256().run('a', options), expected)
+    }
+    for (const backoff of wrong)
+      assert.throws(() => parallelMapSettings({ backoff }, 'function'), { ...TYPE, message: /"backoff"/ })
+    for (const given of wrong) {
+      assert.throws(() => workerPoolSettings('task.js', { env: given }), { ...TYPE, message: /"env"/ })
+      assert.throws(() => workerPoolSettings('task.js', { rlimits: given }), {
+        ...TYPE,
+        message: /"rlimits"/,
+      })
+    }
+  })
+
+  test('options may come from anywhere else', async () => {
+    class Settings {
+      concurrency = 3
+    }
+    const inherited = Object.create({ concurrency: 3 })
+    const bare = Object.assign(Object.create(null), { concurrency: 3 })
+    const foreign = runInNewContext('({ concurrency: 3 })')
+    const module = await import('data:text/javascript,export const concurrency = 3')
+    for (const options of [
+      new Settings(),
+      inherited,
+      bare,
+      foreign,
+      module,
+      Object.freeze({ concurrency: 3 }),
+    ])
+      assert.equal(parallelMapSettings(options, 'function').concurrency, 3)
+  })
 
   test('an unknown option is named, with those that exist', () => {
     assert.throws(() => parallelMapSettings({ concurency: 2 }, 'function'), {

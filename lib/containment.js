@@ -4,6 +4,7 @@
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { invalidArgType, outOfRange, unknownOption } from './errors.js'
+import { isOptionsObject } from './option-values.js'
 
 /** What becomes of what workers write. @typedef {'inherit' | 'ignore' | 'pipe'} Output */
 
@@ -66,9 +67,7 @@ function output(given, name) {
 function environment(given) {
   const own = ownVariables(given)
   if (given.env === undefined) return Object.freeze(own ?? { ...programEnv() })
-  if (typeof given.env !== 'object' || given.env === null || Array.isArray(given.env)) {
-    throw invalidArgType('env', 'an object of strings', given.env)
-  }
+  if (!isOptionsObject(given.env)) throw invalidArgType('env', 'an object of strings', given.env)
   const env = own ?? {}
   for (const [name, value] of Object.entries(given.env)) {
     if (value === undefined) continue
@@ -209,12 +208,11 @@ function maxMemory(given) {
 function object(given, name, known) {
   const value = given[name]
   if (value === undefined) return {}
-  if (typeof value !== 'object' || value === null || Array.isArray(value))
-    throw invalidArgType(name, 'an object', value)
+  if (!isOptionsObject(value)) throw invalidArgType(name, 'an object', value)
   for (const key of Object.keys(value)) {
     if (!known.includes(key)) throw unknownOption(`${name}.${key}`, known)
   }
-  return /** @type {Record<string, unknown>} */ (value)
+  return value
 }
 
 /**

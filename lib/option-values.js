@@ -122,5 +122,18 @@ export function text(given, name, byDefault) {
   return value
 }
 
+/**
+ * Whether a value can be a group of options. An array, a Map, an AbortSignal or a Date has none that are looked up by
+ * name, so that it would silently mean the defaults; instances of classes and namespaces of modules may have them.
+ * @param {unknown} value
+ * @returns {value is Record<string, unknown>}
+ */
+export function isOptionsObject(value) {
+  if (typeof value !== 'object' || value === null) return false
+  const kind = kindOf.call(value)
+  return kind === '[object Object]' || kind === '[object Module]'
+}
+
+const kindOf = Object.prototype.toString
 /** What a timer can hold. */
 export const MAX_MILLISECONDS = 2 ** 31 - 1

@@ -7,6 +7,7 @@ import { invalidArgType, outOfRange, unknownOption } from './errors.js'
 import {
   countUpTo,
   flag,
+  isOptionsObject,
   MAX_MILLISECONDS,
   milliseconds,
   numberWithin,
@@ -169,13 +170,11 @@ export function nativeRunSettings(options) {
  */
 export function optionsObject(options, known) {
   if (options === undefined) return undefined
-  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
-    throw invalidArgType('options', 'an object', options)
-  }
+  if (!isOptionsObject(options)) throw invalidArgType('options', 'an object', options)
   for (const name of Object.keys(options)) {
     if (!known.includes(name)) throw unknownOption(name, known)
   }
-  return /** @type {Record<string, unknown>} */ (options)
+  return options
 }
 
 /**
@@ -251,8 +250,7 @@ function keyFunction({ key }) {
 /** @param {Record<string, unknown>} given */
 function backoffSettings({ backoff }) {
   if (backoff === undefined) return BACKOFF_DEFAULTS
-  if (typeof backoff !== 'object' || backoff === null || Array.isArray(backoff))
-    throw invalidArgType('backoff', 'an object', backoff)
+  if (!isOptionsObject(backoff)) throw invalidArgType('backoff', 'an object', backoff)
   for (const name of Object.keys(backoff))
     if (!(name in BACKOFF_DEFAULTS)) throw unknownOption(`backoff.${name}`, Object.keys(BACKOFF_DEFAULTS))
   const prefixed = Object.fromEntries(

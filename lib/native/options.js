@@ -1,6 +1,7 @@
 // What may be passed to the makers of native operations.
 
-import { invalidArgType, outOfRange, unknownOption } from '../errors.js'
+import { invalidArgType, outOfRange } from '../errors.js'
+import { optionsObject } from '../options.js'
 
 /**
  * @param {unknown} options
@@ -9,10 +10,7 @@ import { invalidArgType, outOfRange, unknownOption } from '../errors.js'
  * @throws {TypeError} ERR_INVALID_ARG_TYPE
  */
 export function operationOptions(options, known) {
-  if (options === undefined) return {}
-  if (typeof options !== 'object' || options === null) throw invalidArgType('options', 'an object', options)
-  for (const name of Object.keys(options)) if (!known.includes(name)) throw unknownOption(name, known)
-  return { ...options }
+  return { ...optionsObject(options, known) }
 }
 
 /**
