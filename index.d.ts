@@ -133,6 +133,10 @@ export function lines(
   source: string | URL | Source<string | NodeJS.ArrayBufferView>,
   options?: LineOptions & { encoding?: 'utf8' | 'latin1' | undefined },
 ): ParallelMap<string>
+export function lines(
+  source: string | URL | Source<string | NodeJS.ArrayBufferView>,
+  options: LineOptions,
+): ParallelMap<string | Buffer>
 
 /** Options of {@link lines}. Unknown names are a `TypeError`. */
 export interface LineOptions {
@@ -1814,6 +1818,10 @@ export interface FileDigestMaker {
     algorithm: DigestAlgorithm,
     options: { encoding: 'buffer' },
   ): NativeOperation<string | Uint8Array | URL, Buffer>
+  (
+    algorithm: DigestAlgorithm,
+    options?: { encoding?: 'hex' | 'base64' | 'buffer' | undefined },
+  ): NativeOperation<string | Uint8Array | URL, string | Buffer>
 }
 
 /** The operations that hash, by name. */

@@ -14,6 +14,13 @@ expect<Equal<typeof ofFile, Promise<string>>>()
 const algorithm: DigestAlgorithm = 'crc32'
 const ofFileBytes = native.digestFile(algorithm, { encoding: 'buffer' }).runSync(Buffer.from('a'))
 expect<Equal<typeof ofFileBytes, Buffer>>()
+declare const encoding: 'hex' | 'buffer'
+const eitherOfFile = native.digestFile('md5', { encoding }).run('a')
+expect<Equal<typeof eitherOfFile, Promise<string | Buffer>>>()
+const either = sha256({ encoding }).run('a')
+expect<Equal<typeof either, Promise<string | Buffer>>>()
+// @ts-expect-error: an encoding that there is not
+native.digestFile('md5', { encoding: 'utf8' })
 const packed = gzip({ level: 9 }).runSync('a')
 expect<Equal<typeof packed, Buffer>>()
 const text = native.base64({ alphabet: 'url' }).runSync(packed)

@@ -1,7 +1,16 @@
 // What lines(), blocks() and files() give, and what they take.
 
 import { Readable } from 'node:stream'
-import { blocks, files, type LineTooLongError, lines, native, type ParallelMap, parallelMap } from 'millrace'
+import {
+  blocks,
+  files,
+  type LineOptions,
+  type LineTooLongError,
+  lines,
+  native,
+  type ParallelMap,
+  parallelMap,
+} from 'millrace'
 import { type Equal, expect } from './expect.js'
 
 {
@@ -15,6 +24,10 @@ import { type Equal, expect } from './expect.js'
   expect<Equal<typeof latin1, ParallelMap<string>>>()
   const bytes = lines(Readable.from(['a']), { encoding: 'buffer', fatal: true })
   expect<Equal<typeof bytes, ParallelMap<Buffer>>>()
+  const either = lines('file.txt', { encoding: process.argv.length > 2 ? 'utf8' : 'buffer', fatal: true })
+  expect<Equal<typeof either, ParallelMap<string | Buffer>>>()
+  const options: LineOptions = { maxLineBytes: 100 }
+  lines('file.txt', options).map((line) => expect<Equal<typeof line, string | Buffer>>())
   const own = lines([new Uint8Array(1), 'text'])
   expect<Equal<typeof own, ParallelMap<string>>>()
   // @ts-expect-error there is no such encoding
