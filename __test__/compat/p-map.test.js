@@ -60,6 +60,13 @@ function handSource() {
   }
 }
 
+/** When each step is taken, in microtasks, by concurrency. */
+const STEPS = {
+  1: ['pull 0 at 0', 'map 0 at 1', 'pull 1 at 3', 'map 1 at 5', 'pull 2 at 7', 'map 2 at 9'],
+  2: ['pull 0 at 0', 'map 0 at 1', 'pull 1 at 1', 'pull 2 at 3', 'map 1 at 3', 'map 2 at 5'],
+  Infinity: ['pull 0 at 0', 'map 0 at 1', 'pull 1 at 1', 'pull 2 at 3', 'map 1 at 3', 'map 2 at 5'],
+}
+
 const P_MAP = [
   [
     'maps, and awaits elements that are promises',
@@ -437,6 +444,69 @@ const P_MAP = [
     },
     true,
   ],
+  [
+    'a stop comes before the second pull of a sync source fails',
+    (p) => p.default(watchedSource(3, { throwsAt: 1 }), () => p.pMapStop),
+    [],
+  ],
+  [
+    'an error comes before the second pull of a sync source fails',
+    (p) => rejection(p.default(watchedSource(3, { throwsAt: 1 }), fail)),
+    'Error: no 0',
+  ],
+  [
+    'lanes over a sync source: a stop leaves in it what the original leaves',
+    async (p) => {
+      const jobs = [1, 2, 3, 4, 5, 6, 7, 8]
+      const seen = []
+      const source = {
+        *[Symbol.iterator]() {
+          while (jobs.length > 0) yield jobs.shift()
+        },
+      }
+      const results = await p.default(source, async (x) => {
+        await null
+        await null
+        seen.push(x)
+        return x === 1 ? p.pMapStop : x
+      })
+      await turn()
+      return { results, seen, jobs }
+    },
+    { results: [], seen: [1, 2], jobs: [4, 5, 6, 7, 8] },
+  ],
+  ...[1, 2, Infinity].map((concurrency) => [
+    `each step of a lane takes as many microtasks as in the original: ${concurrency}`,
+    async (p) => {
+      const trace = []
+      let ticks = 0
+      const count = async () => {
+        while (ticks < 12) {
+          await null
+          ticks++
+        }
+      }
+      const source = {
+        *[Symbol.iterator]() {
+          for (let x = 0; x < 3; x++) {
+            trace.push(`pull ${x} at ${ticks}`)
+            yield x
+          }
+        },
+      }
+      const results = p.default(
+        source,
+        async (x) => {
+          trace.push(`map ${x} at ${ticks}`)
+          await null
+        },
+        { concurrency },
+      )
+      await Promise.all([count(), results])
+      return trace
+    },
+    STEPS[concurrency],
+  ]),
 ]
 
 const SETTLED = [
@@ -601,6 +671,18 @@ const KEYED = [
     },
     [null, ['b']],
   ],
+  ...['a function', 'an async function'].flatMap((kind) =>
+    [2, Infinity].map((concurrency) => [
+      `a stop comes before an error of the next key: ${kind}, ${concurrency}`,
+      async (p) => {
+        const map = (x) => (x === 1 ? p.pMapStop : x === 2 ? fail(x) : x)
+        const mapper = kind === 'a function' ? map : async (x) => map(x)
+        const result = await p.pMapKeyed({ a: 0, b: 1, c: 2, d: 3 }, mapper, { concurrency })
+        return { ...result }
+      },
+      { a: 0 },
+    ]),
+  ),
 ]
 
 const ITERABLE = [

@@ -1,6 +1,7 @@
 // The face of p-map: `import pMap from 'millrace/p-map'`. Functions run on this event loop under p-map's own rules, which
 // are not those of `parallelMap`: pulls of an async source overlap, the first elements start one per turn, a stop cuts
-// the results. A pool or a native operation is a mapper whose promises its engine settles.
+// the results. Who comes first, a stop, an error or the next pull, decides what the results are: so each step takes as
+// many microtasks as it takes there. A pool or a native operation is a mapper whose promises its engine settles.
 //
 // A lane is an async function that pulls, maps and puts one element after the other; there are up to `concurrency` of
 // them. An element's index is taken when its pull begins. `#doneIndex` is where the results end: at the lowest pull that
@@ -68,8 +69,8 @@ async function mapKeyed(input, mapper, options, settled) {
 }
 
 /**
- * All keys and values, read at once. Values that are promises are watched from here on, so that one which rejects before
- * its turn is no unhandled rejection.
+ * All keys, and what becomes of their values, read at once: so a promise that rejects before its turn is no unhandled
+ * rejection.
  * @param {any} input
  */
 function entriesOf(input) {
@@ -78,13 +79,11 @@ function entriesOf(input) {
   }
   /** @type {unknown[]} */
   const keys = []
-  /** @type {Promise<unknown>[]} */
+  /** @type {Promise<Settled>[]} */
   const values = []
   const add = (/** @type {unknown} */ key, /** @type {unknown} */ value) => {
-    const promise = Promise.resolve(value)
-    promise.catch(nothing)
     keys.push(key)
-    values.push(promise)
+    values.push(Promise.resolve(value).then(fulfilled, rejected))
   }
   if (input instanceof Map) for (const [key, value] of input) add(key, value)
   else {
@@ -130,6 +129,10 @@ class MapCall {
   #lanes = []
   /** Elements before `#doneIndex` that have not ended. */
   #pending = 0
+  /** The lane that starts, and what it has pulled. @type {Lane} */
+  #starting = { index: NONE }
+  /** @type {any} */
+  #first
 
   /**
    * @param {any} input
@@ -144,6 +147,7 @@ class MapCall {
     this.#resolve = resolve
     this.#reject = reject
     this.#mapper = mapperOf(mapper, settings.concurrency)
+    if (settings.keys !== undefined) this.#mapper.map = ofValues(this.#mapper.map)
   }
 
   start() {
@@ -174,8 +178,14 @@ class MapCall {
         (/** @type {any} */ result) => this.#begin(lane, result),
         (/** @type {unknown} */ error) => this.#pullFailed(lane, error),
       )
-    } else this.#begin(lane, pulled)
+    } else {
+      this.#starting = lane
+      this.#first = pulled
+      NOW.then(this.#beginSpawned)
+    }
   }
+
+  #beginSpawned = () => this.#begin(this.#starting, this.#first)
 
   /**
    * @param {Lane} lane
@@ -185,7 +195,7 @@ class MapCall {
     // The promise that was returned hangs on each lane, so that the stack of a mapper's error tells who called. The
     // link never settles.
     this.#run(lane, first).then(forever).then(this.#resolve)
-    queueMicrotask(this.#spawn)
+    NOW.then(this.#spawn)
   }
 
   /** @returns {number} the index of a pull that begins */
@@ -235,8 +245,8 @@ class MapCall {
       if (this.#over || this.#next >= this.#doneIndex) return
       lane.index = this.#take()
       try {
-        pulled = this.#pulls.pull()
-        if (isThenable(pulled)) pulled = /** @type {IteratorResult<any>} */ (await pulled)
+        // Also where it is no promise: what others do in this turn comes before it.
+        pulled = await this.#pulls.pull()
       } catch (error) {
         this.#pullFailed(lane, error)
         return
@@ -288,9 +298,13 @@ class MapCall {
    * @param {unknown} error
    */
   #pullFailed(lane, error) {
-    const { index } = lane
-    if (index < this.#doneIndex) this.#fail(error)
-    else this.#ended(lane)
+    if (lane.index >= this.#doneIndex) {
+      this.#ended(lane)
+      return
+    }
+    lane.index = NONE
+    this.#pending--
+    NOW.then(() => this.#fail(error))
   }
 
   /** The results are known once everything before their end has ended. */
@@ -329,7 +343,31 @@ class MapCall {
 
 /** @typedef {{ index: number }} Lane what runs in it, or NONE */
 
+/** @typedef {{ error: boolean, value: unknown }} Settled what became of a value with a key */
+
 const NONE = -1
+const NOW = Promise.resolve()
+
+/** @param {unknown} value */
+function fulfilled(value) {
+  return { error: false, value }
+}
+
+/** @param {unknown} value */
+function rejected(value) {
+  return { error: true, value }
+}
+
+/**
+ * A mapper for values with keys.
+ * @param {(value: any, key: any) => any} map
+ */
+function ofValues(map) {
+  return async (/** @type {Settled} */ { error, value }, /** @type {unknown} */ key) => {
+    if (error) throw value
+    return await map(value, key)
+  }
+}
 
 function nothing() {}
 
