@@ -994,9 +994,14 @@ export interface WorkerPoolOptions {
    * imports has to be listed (an import that is denied is a {@link WorkerStartError}). The network is not restricted.
    *
    * Native addons can be loaded no more once the task begins on Node 24 and newer, as long as `worker` and `childProcess`
-   * are false. On Node 20 and 22 this cannot be forbidden, because ours is one: a task that can read an addon can load it,
-   * and that can do everything. So there it guards against mistakes, not against hostile code. Node calls the permission
-   * model experimental in version 20, and its part for the network in 26: the processes print no ExperimentalWarning there.
+   * are false. On Node 20 and 22 this cannot be forbidden, because ours is one: a task can load any addon of the machine,
+   * whether `fsRead` lists it or not, and that can do everything. So there it guards against mistakes, not against hostile
+   * code. On newer ones it is as good as Node's own, which does not promise to stop hostile code either: a process that
+   * runs such code needs a guard of the system around it. Node calls the permission model experimental in version 20, and
+   * its part for the network in 26: the processes print no ExperimentalWarning there.
+   *
+   * Nothing can be written that `fsWrite` does not list, so that no report tells of a full heap: it is a
+   * {@link WorkerCrashError} here, not a {@link WorkerOutOfMemoryError}. `maxMemory` works as ever.
    * @default none: everything is permitted
    */
   permission?:

@@ -1,7 +1,7 @@
 // Options that hold a worker process in, seen from inside real ones.
 
 import assert from 'node:assert/strict'
-import { readFileSync, symlinkSync } from 'node:fs'
+import { readdirSync, readFileSync, readlinkSync, symlinkSync } from 'node:fs'
 import { getPriority } from 'node:os'
 import { describe, test } from 'node:test'
 import { pathToFileURL } from 'node:url'
@@ -138,6 +138,49 @@ describe('permission', () => {
     await denied(confined.run({ code: `fs.writeFileSync(process.argv[1], '')` }))
     assert.equal(await confined.run({ code: 'return process.pid' }), pid)
     assert.equal(readFileSync(`${folder}/data.txt`, 'utf8'), 'data')
+  })
+
+  test('what can be read cannot be written through the descriptors of the process', LIMIT, async (t) => {
+    const { folder, pool } = project(t)
+    const confined = pool({ fsRead: ['data.txt'] })
+    const pid = await confined.run({ code: 'return process.pid' })
+    const inherited = readdirSync(`/proc/${pid}/fd`).filter((fd) =>
+      readlinkSync(`/proc/${pid}/fd/${fd}`).includes('millrace-report'),
+    )
+    assert.equal(inherited.length, 1)
+    // The one number that nobody misses is closed, and made that of a file that may be read alone.
+    const attack = (file, number) =>
+      confined.run({
+        code: `
+          fs.closeSync(${number})
+          const fds = []
+          do fds.push(fs.openSync(${JSON.stringify(file)}, 'r')); while (fds.at(-1) !== ${number} && fds.length < 100)
+          const done = []
+          for (const fd of [...Array(100).keys()])
+            for (const path of ['/proc/self/fd/', '/proc/thread-self/fd/', '/dev/fd/', '/proc/' + process.pid + '/fd/'])
+              for (const write of [fs.writeFileSync, fs.appendFileSync, fs.truncateSync])
+                try {
+                  write(path + fd, 'export default () => "mine"')
+                  done.push(path + fd)
+                } catch (error) {
+                  if (error.code !== 'ERR_ACCESS_DENIED') done.push(error.code)
+                }
+          for (const fd of fds) if (fd !== ${number}) fs.closeSync(fd)
+          return { took: fds.at(-1), done }`,
+      })
+    const number = Number(inherited[0])
+    for (const file of [`${folder}/data.txt`, `${folder}/task.js`]) {
+      const before = readFileSync(file, 'utf8')
+      assert.deepEqual(await attack(file, number), { took: number, done: [] })
+      assert.equal(readFileSync(file, 'utf8'), before)
+    }
+    assert.equal(await confined.run({ code: 'return process.pid' }), pid)
+    assert.equal(
+      await confined.run({
+        code: `return process.execArgv.some((flag) => flag.startsWith('--allow-fs-write'))`,
+      }),
+      false,
+    )
   })
 
   test('what is said is permitted: paths from cwd, directories as a whole, patterns', LIMIT, async (t) => {

@@ -192,7 +192,7 @@ class Worker {
     this.#occupied = true
     this.#mostLanes = order.concurrency
     if (order.confined) dropAddons()
-    reportFullHeap(this.#native.report())
+    else reportFullHeap(this.#native.report())
     try {
       this.#task = await loadTask(order, this.#scriptLink(), (error) => this.#port.startError(error))
     } catch (error) {

@@ -381,7 +381,6 @@ export function processOptions(settings, args = []) {
     niceIncrement,
     ...rlimits,
     maxMemory,
-    reportFlag: permission === undefined ? undefined : '--allow-fs-write=',
     init: orderOf({
       ...('path' in task ? { ...task, exportName, setupData, ...script } : { ...task, label, cwd }),
       concurrency: settings.concurrencyPerWorker,

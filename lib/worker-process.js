@@ -2,7 +2,8 @@
 
 /**
  * Tell the parent, by a report of Node's, when the heap is full: it is the only witness. Where flags say when reports are
- * written, or where, they go there.
+ * written, or where, they go there. Not under a permission: a path that Node may write to is one that the task may, and
+ * what is behind this one is the task's to choose.
  * @param {number} descriptor
  */
 export function reportFullHeap(descriptor) {

@@ -36,8 +36,6 @@ pub struct ProcessOptions {
     pub max_memory: Option<f64>,
     /// One process is started, and none in its place.
     pub once: Option<bool>,
-    /// A flag that lets a process write where the path that follows it says.
-    pub report_flag: Option<String>,
     /// The first frame of each worker.
     #[napi(ts_type = "Uint8Array")]
     pub init: napi::bindgen_prelude::Uint8Array,
@@ -60,7 +58,6 @@ impl ProcessOptions {
             },
             max_memory: self.max_memory.map(whole),
             once: self.once == Some(true),
-            report_flag: self.report_flag.map(Into::into),
         })
     }
 }

@@ -41,7 +41,6 @@ fn launch() -> Launch {
         limits: Limits::default(),
         max_memory: None,
         once: false,
-        report_flag: None,
     }
 }
 

@@ -44,8 +44,6 @@ pub struct Launch {
     pub max_memory: Option<u64>,
     /// One process is started, never another.
     pub once: bool,
-    /// A flag that lets it write its report; the path follows.
-    pub report_flag: Option<OsString>,
 }
 
 /// What a child inherits, kept open here until it is started.
@@ -104,11 +102,7 @@ impl Process {
     ) -> io::Result<Self> {
         let fds: [RawFd; 5] = std::array::from_fn(|at| inherited.0[at].as_raw_fd());
         let list = fds.map(|fd| fd.to_string()).join(",");
-        let flag = launch.report_flag.clone().map(|mut flag| {
-            flag.push(format!("/proc/self/fd/{}", fds[4]));
-            flag
-        });
-        let args = flag.into_iter().chain(launch.args.iter().cloned()).chain([list.into()]);
+        let args = launch.args.iter().cloned().chain([list.into()]);
         let stdout = match launch.stdout {
             Output::Inherit => End::Inherited,
             Output::Ignore => End::Nothing,
