@@ -1460,9 +1460,11 @@ export const native: {
   /** Operations on numbers in typed arrays. */
   array: ArrayOperations
   /**
-   * Hash files: an item is a path (a string, a Buffer, or a file URL), and the file is read in Rust, piece by piece.
+   * Hash files: an item is a path (a string, a Buffer, or a file URL), and the file is read in Rust, piece by piece. Only
+   * regular files are: a pipe, a socket or a device, which may have no end, is an error of its item (EINVAL).
    * @param algorithm one of the operations above: 'sha256', 'sha512', 'sha1', 'md5', 'blake3', 'xxh3', 'crc32'.
    * @throws as Node's own (of the item): an error with `code` (such as ENOENT), `errno`, `syscall` and `path`.
+   * @throws {TypeError} ERR_INVALID_ARG_TYPE (of the item): it is no path, or has a null byte in it.
    * @example
    * ```js
    * import { native, parallelMap } from 'millrace'
@@ -1561,6 +1563,8 @@ export const native: {
    * @throws {SyntaxError} ERR_INVALID_PATTERN: it looks around, refers back, or is otherwise not supported; `position`
    *   says where in its source. Thrown when the operation is made. So do all that take a pattern.
    * @throws {InvalidTextError} ERR_INVALID_TEXT (of the item): its bytes are not UTF-8. So do all that take text.
+   * @throws {OutputTooLargeError} ERR_OUTPUT_TOO_LARGE (of the item): it would be larger than `maxOutputBytes`. Each string
+   *   counts for its bytes and 128 more, which is what it takes to be one; so does a group that took no part.
    * @example
    * ```js
    * import { native } from 'millrace'
@@ -1568,7 +1572,10 @@ export const native: {
    * console.log(await native.match(/\d+/g).run('1 and 22')) // [ '1', '22' ]
    * ```
    */
-  match(pattern: RegExp | string): NativeOperation<Bytes, (string | undefined)[] | null>
+  match(
+    pattern: RegExp | string,
+    options?: OutputLimit,
+  ): NativeOperation<Bytes, (string | undefined)[] | null>
   /**
    * Count how often a pattern is found, with or without the flag `g`; matches do not overlap.
    * @param pattern a RegExp, or the source of one.
@@ -1587,8 +1594,16 @@ export const native: {
    * What `text.split(separator)` gives: groups of the separator are among the parts.
    * @param separator a RegExp, or a text that stands for itself.
    * @throws as {@link native.match} does.
+   * @example
+   * ```js
+   * import { native } from 'millrace'
+   *
+   * const characters = native.split('', { maxOutputBytes: 1000 })
+   * console.log(characters.runSync('a💡')) // [ 'a', '💡' ]
+   * await characters.run('a'.repeat(8)).catch(({ code, limit }) => console.log(code, limit)) // ERR_OUTPUT_TOO_LARGE 1000
+   * ```
    */
-  split(separator: RegExp | string): NativeOperation<Bytes, (string | undefined)[]>
+  split(separator: RegExp | string, options?: OutputLimit): NativeOperation<Bytes, (string | undefined)[]>
   /**
    * What `text.replace(pattern, replacement)` gives: with the flag `g` for all matches, otherwise for the first.
    * @param pattern a RegExp, or a text that stands for itself.
@@ -1714,10 +1729,14 @@ export interface ArrayOperations {
     Elements,
     ElementOf<Elements>
   >
-  /** The sum, as {@link ArrayOperations.sum} has it, by how many there are; NaN for none. */
+  /**
+   * The sum, as {@link ArrayOperations.sum} has it, by how many there are; NaN for none. The mean of finite numbers is
+   * finite, also where their sum is not.
+   */
   mean(): NativeOperation<NumberArray | BigIntArray, number>
   /**
-   * The variance: of all (`ddof: 0`), or estimated from a sample (`ddof: 1`). NaN for no more than `ddof` elements.
+   * The variance: of all (`ddof: 0`), or estimated from a sample (`ddof: 1`). NaN for no more than `ddof` elements,
+   * and where an element is NaN or infinite; Infinity where the squares of deviations pass the largest number.
    * Source: two passes, corrected (T. Chan, G. Golub, R. LeVeque, 1983).
    * @param options `ddof`: what is taken from the number of elements; an integer from 0, which is the default.
    * @throws {TypeError} ERR_INVALID_ARG_TYPE: `ddof` is no number.
@@ -1736,7 +1755,9 @@ export interface ArrayOperations {
    * Count how many elements are in each of so many parts of a range, all as wide. A part has its lower limit, the last one
    * its upper limit, too. What is NaN or not in the range counts as `outside`. Bigints count by the nearest number.
    * @param options `bins`: how many, from 1 to 1,048,576, 10 by default. `min`, `max`: the range, finite numbers; by
-   *   default the least and the greatest finite element. Where all are the same, it is as wide as 1.
+   *   default the least and the greatest finite element. Where all are the same, or none is beyond the one limit that was
+   *   given, the range is as wide as 1, on both sides of the element, or from the limit; of numbers so large that 1 is too
+   *   little for them, as wide as it takes for each part to have two limits.
    * @throws {TypeError} ERR_INVALID_ARG_TYPE: an option of the wrong type.
    * @throws {RangeError} ERR_OUT_OF_RANGE: an option out of its range, or `max` that is not above `min`.
    * @example
@@ -1769,7 +1790,8 @@ export interface ArrayOperations {
   /**
    * The dot product of the two arrays of an item, which have the same type and length (a `RangeError` or `TypeError` of
    * the item, if not). Floating point as if computed with twice the precision (T. Ogita, S. Rump, S. Oishi, 2005),
-   * integers exact; of bigints, what does not fit into 128 bits is a `RangeError` (ERR_OUT_OF_RANGE) of the item.
+   * integers exact; of bigints, what does not fit into a signed 128-bit number, also on the way, is a `RangeError`
+   * (ERR_OUT_OF_RANGE) of the item.
    * @example
    * ```js
    * import { native } from 'millrace'
@@ -1836,7 +1858,7 @@ export type DigestAlgorithm = 'sha256' | 'sha512' | 'sha1' | 'md5' | 'blake3' | 
 export interface OutputLimit {
   /**
    * Most bytes of a result: an integer from 1 to `buffer.constants.MAX_LENGTH`. What would be larger is an error of its
-   * item as soon as that shows: nothing more is decompressed.
+   * item as soon as that shows: nothing more is decompressed, replaced or found.
    * @default 1,073,741,824 (1 GiB)
    */
   maxOutputBytes?: number | undefined

@@ -1,13 +1,15 @@
 // digestFile: files by their paths, of any length and name, and errors like Node's own.
 
 import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { availableParallelism, constants, tmpdir } from 'node:os'
 import path from 'node:path'
 import { after, test } from 'node:test'
 import { pathToFileURL } from 'node:url'
 import { native, parallelMap } from '../index.js'
+import { LIMIT } from './processes.js'
 
 const folder = mkdtempSync(path.join(tmpdir(), 'millrace-digest-'))
 after(() => rmSync(folder, { recursive: true }))
@@ -58,6 +60,47 @@ test('errors are those of Node', async () => {
       return true
     })
   }
+})
+
+test('what is no regular file is refused at once, and keeps no thread', LIMIT, async () => {
+  const pipe = path.join(folder, 'pipe')
+  execFileSync('mkfifo', [pipe])
+  const expected = (of) => ({
+    name: 'Error',
+    code: 'EINVAL',
+    errno: -constants.errno.EINVAL,
+    syscall: 'open',
+    path: of,
+    message: `EINVAL: not a regular file, open '${of}'`,
+  })
+  for (const other of [pipe, '/dev/zero', '/dev/null']) {
+    assert.throws(() => native.digestFile('md5').runSync(other), expected(other))
+    await assert.rejects(native.digestFile('md5').run(other), expected(other))
+  }
+  // More than there are threads.
+  const pipes = new Array(availableParallelism() + 1).fill(pipe)
+  const outcomes = await parallelMap([...pipes, file('last', 'a')], native.digestFile('md5'), {
+    settled: true,
+  }).toArray()
+  assert.deepEqual(
+    outcomes.map(({ value, reason }) => value ?? reason.code),
+    [...pipes.map(() => 'EINVAL'), createHash('md5').update('a').digest('hex')],
+  )
+  // Links are followed, as everywhere.
+  const link = path.join(folder, 'link')
+  symlinkSync('last', link)
+  assert.equal(native.digestFile('md5').runSync(link), createHash('md5').update('a').digest('hex'))
+})
+
+test('a path with a null byte that comes out of a pipe is refused, too', async () => {
+  const digest = native.pipe(native.replace('x', '\0'), native.digestFile('md5'))
+  const expected = {
+    name: 'TypeError',
+    code: 'ERR_INVALID_ARG_TYPE',
+    message: /expected a path without null bytes, got "a\\0b"/,
+  }
+  assert.throws(() => digest.runSync('axb'), expected)
+  await assert.rejects(digest.run('axb'), expected)
 })
 
 test('what is no path is refused', async () => {

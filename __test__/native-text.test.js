@@ -172,7 +172,23 @@ test('a pattern that is not linear, or none, fails when the operation is made, w
     code: 'ERR_INVALID_ARG_TYPE',
     message: /"replacement"/,
   })
-  assert.throws(() => native.replace(/a/, 'b', { maxOutputBytes: 0 }), { code: 'ERR_OUT_OF_RANGE' })
+})
+
+test('wrong options are refused when the operation is made', () => {
+  for (const make of [
+    native.match,
+    native.split,
+    (pattern, options) => native.replace(pattern, 'b', options),
+  ]) {
+    for (const maxOutputBytes of [0, -1, 1.5, NaN, Infinity])
+      assert.throws(() => make(/a/, { maxOutputBytes }), {
+        name: 'RangeError',
+        code: 'ERR_OUT_OF_RANGE',
+        message: /"maxOutputBytes": expected an integer from 1 to \d+, got/,
+      })
+    for (const options of [{ maxOutputBytes: '1' }, { limit: 1 }, null, 5])
+      assert.throws(() => make(/a/, options), { name: 'TypeError', code: 'ERR_INVALID_ARG_TYPE' })
+  }
 })
 
 test('bytes are read as UTF-8, and what is none is an error of its item', async () => {
@@ -201,6 +217,63 @@ test('a result that would be too large is an error, not the end', () => {
   const replace = native.replace(/a/g, '$`$`', { maxOutputBytes: 1000 })
   assert.throws(() => replace.runSync('a'.repeat(1000)), { code: 'ERR_OUTPUT_TOO_LARGE', limit: 1000 })
   assert.equal(replace.runSync('b'), 'b')
+})
+
+test('replace() stops within a match, and counts what it leaves as it is', async () => {
+  // All of it would be 40 GB, more than there is of anything.
+  const replace = native.replace(/\$/, '$`'.repeat(2000), { maxOutputBytes: 1000 })
+  const text = Buffer.alloc(20 << 20, 'a')
+  text[text.length - 1] = 36
+  const tooLarge = { name: 'OutputTooLargeError', code: 'ERR_OUTPUT_TOO_LARGE', limit: 1000 }
+  assert.throws(() => replace.runSync(text), tooLarge)
+  await assert.rejects(replace.run(text), tooLarge)
+  const short = native.replace(/x/, 'y', { maxOutputBytes: 3 })
+  assert.equal(short.runSync('abc'), 'abc')
+  for (const text of ['abcde', 'abcx', 'xabc'])
+    assert.throws(() => short.runSync(text), { code: 'ERR_OUTPUT_TOO_LARGE', limit: 3 })
+})
+
+test('match() and split(): each part counts for its bytes and 128 more', async () => {
+  for (const [operation, text, parts, bytes] of [
+    [(options) => native.split('', options), 'aé', 2, 3],
+    [(options) => native.split(/(,)/, options), 'a,b', 3, 3],
+    [(options) => native.match(/./g, options), 'abc', 3, 3],
+    [(options) => native.match(/(a)(b)?/, options), 'a', 3, 2],
+  ]) {
+    const least = parts * 128 + bytes
+    assert.equal(operation({ maxOutputBytes: least }).runSync(text).length, parts)
+    const tooLarge = { name: 'OutputTooLargeError', code: 'ERR_OUTPUT_TOO_LARGE', limit: least - 1 }
+    assert.throws(() => operation({ maxOutputBytes: least - 1 }).runSync(text), tooLarge)
+    await assert.rejects(operation({ maxOutputBytes: least - 1 }).run(text), tooLarge)
+  }
+  assert.equal(native.match(/x/g, { maxOutputBytes: 1 }).runSync('abc'), null)
+})
+
+test('a bomb of parts is an error of its item', async () => {
+  const { gunzip, gzip, match, pipe, split } = native
+  const bomb = gzip().runSync(Buffer.alloc(64 << 20, 'a'))
+  for (const operation of [split(''), match(/./g)]) {
+    const outcomes = await parallelMap([bomb, gzip().runSync('ab')], pipe(gunzip(), operation), {
+      settled: true,
+    }).toArray()
+    assert.deepEqual(
+      outcomes.map(({ value, reason }) => value ?? [reason.code, reason.limit]),
+      [
+        ['ERR_OUTPUT_TOO_LARGE', 2 ** 30],
+        ['a', 'b'],
+      ],
+    )
+  }
+})
+
+test('a name that several groups have is the one that took part', (t) => {
+  let pattern
+  try {
+    pattern = new RegExp(['(?<y>a)', '(?<y>b)'].join('|'), 'g')
+  } catch {
+    return t.diagnostic('this version of Node has no such patterns')
+  }
+  assert.equal(native.replace(pattern, '[$<y>]').runSync('abc'), 'abc'.replace(pattern, '[$<y>]'))
 })
 
 test('a string longer than there are is an error of its item, and of no other', async () => {

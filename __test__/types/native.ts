@@ -25,9 +25,9 @@ const packed = gzip({ level: 9 }).runSync('a')
 expect<Equal<typeof packed, Buffer>>()
 const text = native.base64({ alphabet: 'url' }).runSync(packed)
 expect<Equal<typeof text, string>>()
-const found = match(/a/).runSync('a')
+const found = match(/a/, { maxOutputBytes: 1000 }).runSync('a')
 expect<Equal<typeof found, (string | undefined)[] | null>>()
-const parts = split(',').runSync('a,b')
+const parts = split(',', { maxOutputBytes: 1000 }).runSync('a,b')
 expect<Equal<typeof parts, (string | undefined)[]>>()
 const counts = parallelMap(['a', Buffer.from('b')], countMatches(/a/))
 counts.map((count) => expect<Equal<typeof count, number>>())
@@ -95,6 +95,10 @@ native.lz4({ level: 1 })
 gzip({ maxOutputBytes: 1 })
 // @ts-expect-error there is no such alphabet
 native.base64({ alphabet: 'base64url' })
+// @ts-expect-error a limit is a number
+match(/a/, { maxOutputBytes: '1' })
+// @ts-expect-error there is no such option
+split(',', { limit: 1 })
 // @ts-expect-error a function is no replacement
 replace(/a/g, (found: string) => found)
 // @ts-expect-error a pattern is a RegExp or a string

@@ -37,6 +37,8 @@ export function failureError(label, failure, where) {
       return invalidPattern(message, Number(at))
     case 'system':
       return systemError(failure)
+    case 'no file':
+      return systemError(failure, failure.message)
     default:
       return new MillraceError(message, where)
   }
@@ -59,9 +61,10 @@ export function thrownFailure(label, error) {
 /**
  * As Node's own: `ENOENT: no such file or directory, open 'path'`.
  * @param {Failure} failure
+ * @param {string} [why] in the place of what the system says of all such errors
  */
-function systemError({ errno = 0, syscall, path, message }) {
+function systemError({ errno = 0, syscall, path, message }, why) {
   const [code, description] = getSystemErrorMap().get(-errno) ?? ['EIO', message]
-  const error = new Error(`${code}: ${description}, ${syscall} '${path}'`)
+  const error = new Error(`${code}: ${why ?? description}, ${syscall} '${path}'`)
   return Object.assign(error, { errno: -errno, code, syscall, path })
 }

@@ -9,24 +9,30 @@ import { operationOptions } from './options.js'
 /**
  * `text.match(pattern)`
  * @param {unknown} pattern
+ * @param {unknown} [options]
  */
-export function match(pattern) {
-  const spec = { op: 'match', ...patternOf('match', 'pattern', pattern, source) }
+export function match(pattern, options) {
+  const { source, flags } = patternOf('match', 'pattern', pattern, itself)
+  const maxOutputBytes = outputLimit(operationOptions(options, ['maxOutputBytes']))
+  const spec = { op: 'match', source, flags, maxOutputBytes }
   return new NativeOperation([{ name: 'match', spec, takes: 'text', gives: 'value' }])
 }
 
 /** @param {unknown} pattern */
 export function countMatches(pattern) {
-  const spec = { op: 'countMatches', ...patternOf('countMatches', 'pattern', pattern, source) }
+  const spec = { op: 'countMatches', ...patternOf('countMatches', 'pattern', pattern, itself) }
   return new NativeOperation([{ name: 'countMatches', spec, takes: 'text', gives: 'value' }])
 }
 
 /**
  * `text.split(separator)`
  * @param {unknown} separator
+ * @param {unknown} [options]
  */
-export function split(separator) {
-  const spec = { op: 'split', ...patternOf('split', 'separator', separator, literal) }
+export function split(separator, options) {
+  const { source, flags } = patternOf('split', 'separator', separator, literal)
+  const maxOutputBytes = outputLimit(operationOptions(options, ['maxOutputBytes']))
+  const spec = { op: 'split', source, flags, maxOutputBytes }
   return new NativeOperation([{ name: 'split', spec, takes: 'text', gives: 'value' }])
 }
 
@@ -67,8 +73,8 @@ function patternOf(operation, name, pattern, sourceOf) {
   return { source, flags }
 }
 
-/** @param {string} text */
-function source(text) {
+/** @param {string} text that is the source of a pattern */
+function itself(text) {
   return text
 }
 

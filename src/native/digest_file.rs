@@ -6,9 +6,9 @@ use super::{
 };
 use std::{
     ffi::OsStr,
-    fs::File,
+    fs::{File, OpenOptions},
     io::{self, Read},
-    os::unix::ffi::OsStrExt,
+    os::unix::{ffi::OsStrExt, fs::OpenOptionsExt},
     path::Path,
 };
 
@@ -22,7 +22,16 @@ impl Step for DigestFile {
         let path = value.into_bytes()?;
         let path = Path::new(OsStr::from_bytes(&path));
         let failed = |call| move |error| Failure::System { error, call, path: path.to_string_lossy().into_owned() };
-        let mut file = File::open(path).map_err(failed("open"))?;
+        if path.as_os_str().as_bytes().contains(&0) {
+            // Only out of a pipe: JavaScript refuses it as an item.
+            return Err(Failure::Type(format!("expected a path without null bytes, got {path:?}")));
+        }
+        let mut file = open(path).map_err(failed("open"))?;
+        let kind = file.metadata().map_err(failed("fstat"))?.file_type();
+        // Reading from a folder fails by itself, as in Node.
+        if !kind.is_file() && !kind.is_dir() {
+            return Err(Failure::NoFile { path: path.to_string_lossy().into_owned() });
+        }
         let mut hasher = Hasher::new(self.algorithm);
         let mut piece = vec![0; PIECE_BYTES];
         loop {
@@ -34,6 +43,11 @@ impl Step for DigestFile {
             }
         }
     }
+}
+
+/// Whatever it is: a pipe is opened without waiting for who writes to it, which nothing could end.
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)
 }
 
 /// Large enough that reading costs few calls, small enough to stay in the processor's cache.

@@ -29,6 +29,9 @@ pub enum Failure {
     /// The system refused something.
     #[error("{error}")]
     System { error: io::Error, call: &'static str, path: String },
+    /// A pipe, a socket or a device, where a file is wanted.
+    #[error("not a regular file")]
+    NoFile { path: String },
     /// A fault of this program.
     #[error("{0}")]
     Internal(String),
@@ -60,6 +63,11 @@ impl Failure {
                 fields.push(("syscall", text(call)));
                 fields.push(("path", text(path)));
             }
+            Self::NoFile { path } => {
+                fields.push(("errno", Value::Number(libc::EINVAL.into())));
+                fields.push(("syscall", text("open")));
+                fields.push(("path", text(path)));
+            }
             Self::Corrupt(_) | Self::Range(_) | Self::Type(_) | Self::Internal(_) => {}
         }
         Value::Record(fields)
@@ -89,6 +97,7 @@ impl Failure {
             Self::Type(_) => "type",
             Self::Pattern { .. } => "pattern",
             Self::System { .. } => "system",
+            Self::NoFile { .. } => "no file",
             Self::Internal(_) => "internal",
         }
     }

@@ -69,11 +69,19 @@ pub enum StepSpec {
         max_output_bytes: u64,
     },
     #[cfg(feature = "text")]
-    Match(text::PatternSpec),
+    Match {
+        #[serde(flatten)]
+        pattern: text::PatternSpec,
+        max_output_bytes: u64,
+    },
     #[cfg(feature = "text")]
     CountMatches(text::PatternSpec),
     #[cfg(feature = "text")]
-    Split(text::PatternSpec),
+    Split {
+        #[serde(flatten)]
+        pattern: text::PatternSpec,
+        max_output_bytes: u64,
+    },
     #[cfg(feature = "text")]
     Replace {
         #[serde(flatten)]
@@ -118,11 +126,11 @@ impl StepSpec {
             #[cfg(feature = "compression")]
             Self::Unlz4 { max_output_bytes: limit } => Box::new(lz4::Decompress { limit }),
             #[cfg(feature = "text")]
-            Self::Match(pattern) => Box::new(text::Match::new(&pattern)?),
+            Self::Match { pattern, max_output_bytes } => Box::new(text::Match::new(&pattern, max_output_bytes)?),
             #[cfg(feature = "text")]
             Self::CountMatches(pattern) => Box::new(text::CountMatches::new(&pattern)?),
             #[cfg(feature = "text")]
-            Self::Split(pattern) => Box::new(text::Split::new(&pattern)?),
+            Self::Split { pattern, max_output_bytes } => Box::new(text::Split::new(&pattern, max_output_bytes)?),
             #[cfg(feature = "text")]
             Self::Replace { pattern, replacement, max_output_bytes } => {
                 Box::new(text::Replace::new(&pattern, &replacement, max_output_bytes)?)

@@ -371,6 +371,12 @@ impl Translation {
             self.at += 2;
             return Ok(Escaped::Char('\x08'));
         }
+        // Only here, and not with the flag u: digits and the underscore are control letters.
+        let control = self.source.get(self.at + 2).filter(|next| matches!(next, '0'..='9' | '_'));
+        if let Some(&control) = control.filter(|_| self.follows("\\c") && !self.unicode) {
+            self.at += 3;
+            return Ok(Escaped::Char(char::from(control as u8 & 31)));
+        }
         self.escaped()
     }
 
@@ -429,6 +435,8 @@ mod tests {
             ("[]", "", "a"),
             ("a{,5}", "a{,5}", "aa"),
             (r"\cJ", "\n", "J"),
+            (r"[\c1]", "\x11", "1"),
+            (r"[\c_-\x20]", "\x1f", "_"),
             (r"\u{3}", "uuu", "u"),
             (r"\ud83d\udca1", "💡", "💥"),
         ] {

@@ -1,11 +1,14 @@
 //! What a match is replaced with: text with `$$`, `$&`, `` $` ``, `$'`, `$1` to `$99` and `$<name>`, as JavaScript reads it.
 
+use crate::native::Failure;
 use regex_automata::util::captures::Captures;
 
 enum Part {
     Text(String),
     /// Group 0 is the whole match.
     Group(usize),
+    /// All groups of a name, of which one takes part.
+    Named(Vec<usize>),
     Before,
     After,
 }
@@ -44,20 +47,38 @@ impl Replacement {
     }
 
     /// Appends what stands for one match.
-    pub fn write(&self, output: &mut String, text: &str, captures: &Captures) {
-        let Some(found) = captures.get_match() else { return };
+    pub fn write(&self, output: &mut Replaced, text: &str, captures: &Captures) -> Result<(), Failure> {
+        let Some(found) = captures.get_match() else { return Ok(()) };
         for part in &self.0 {
-            match part {
-                Part::Text(text) => output.push_str(text),
-                Part::Group(group) => {
-                    if let Some(group) = captures.get_group(*group) {
-                        output.push_str(&text[group.start..group.end]);
-                    }
+            output.push(match part {
+                Part::Text(text) => text,
+                Part::Group(group) => captures.get_group(*group).map_or("", |group| &text[group.range()]),
+                Part::Named(groups) => {
+                    // In a repetition each may have had its turn: the last one counts.
+                    let found = groups.iter().filter_map(|&group| captures.get_group(group));
+                    found.max_by_key(|group| group.end).map_or("", |group| &text[group.range()])
                 }
-                Part::Before => output.push_str(&text[..found.start()]),
-                Part::After => output.push_str(&text[found.end()..]),
-            }
+                Part::Before => &text[..found.start()],
+                Part::After => &text[found.end()..],
+            })?;
         }
+        Ok(())
+    }
+}
+
+/// A text that does not grow beyond so many bytes.
+pub struct Replaced {
+    pub text: String,
+    pub limit: u64,
+}
+
+impl Replaced {
+    pub fn push(&mut self, part: &str) -> Result<(), Failure> {
+        if self.text.len() as u64 + part.len() as u64 > self.limit {
+            return Err(Failure::TooLarge { limit: self.limit });
+        }
+        self.text.push_str(part);
+        Ok(())
     }
 }
 
@@ -77,6 +98,6 @@ fn numbered(text: &str, groups: usize) -> (Part, usize) {
 fn named(text: &str, names: &[(String, usize)]) -> (Part, usize) {
     let Some(end) = text.find('>') else { return (Part::Text("$".to_owned()), 0) };
     let name = &text[1..end];
-    let group = names.iter().find(|(known, _)| known == name);
-    (group.map_or(Part::Text(String::new()), |(_, group)| Part::Group(*group)), end + 1)
+    let groups = names.iter().filter(|(known, _)| known == name).map(|&(_, group)| group).collect();
+    (Part::Named(groups), end + 1)
 }
