@@ -145,6 +145,10 @@ describe('sums', LIMIT, () => {
     same(array.variance().runSync(BigInt64Array.of(-1n, 1n)), 1)
     same(array.variance({ ddof: 2 }).runSync(Uint8Array.of(1, 2)), NaN)
     same(array.variance().runSync(Float64Array.of(1, NaN)), NaN)
+    same(array.variance().runSync(Float64Array.of(1, Infinity)), NaN)
+    same(array.variance().runSync(Float64Array.of(1e308, 1e308)), 0)
+    same(array.variance().runSync(Float64Array.of(1e308, -1e308)), Infinity)
+    same(array.mean().runSync(Float64Array.of(1e308, 1e308)), 1e308)
     fc.assert(
       fc.property(numbers, (items) => {
         const mean = items.reduce((sum, item) => sum + item, 0) / items.length
@@ -167,6 +171,13 @@ describe('sums', LIMIT, () => {
     )
     const most = BigUint64Array.of(2n ** 64n - 1n)
     assert.throws(() => array.dot().runSync([most, most]), { ...wrongRange, message: /128 bits/ })
+    // The whole product would fit.
+    const least = -(2n ** 63n)
+    const [one, other] = [
+      BigInt64Array.of(least, least, least),
+      BigInt64Array.of(least, least, 2n ** 63n - 1n),
+    ]
+    assert.throws(() => array.dot().runSync([one, other]), { ...wrongRange, message: /128 bits/ })
     assert.throws(() => array.dot().runSync([most, new BigUint64Array(2)]), {
       ...wrongRange,
       message: /got 1 and 2 elements/,
@@ -239,6 +250,23 @@ describe('how numbers are spread', LIMIT, () => {
       array.histogram({ bins: 2 }).runSync(Float64Array.of(-1.7e308, 0, 1.7e308)).counts,
       Uint32Array.of(1, 2),
     )
+    // A limit that is given stays, with nothing on its other side, too.
+    same(array.histogram({ bins: 2, min: 10 }).runSync(Float64Array.of(9.7, 1)), {
+      counts: Uint32Array.of(0, 0),
+      edges: Float64Array.of(10, 10.5, 11),
+      outside: 2,
+    })
+    same(array.histogram({ bins: 1, max: 3 }).runSync(Float64Array.of(3.2, 3)), {
+      counts: Uint32Array.of(1),
+      edges: Float64Array.of(2, 3),
+      outside: 1,
+    })
+    const { counts, edges } = array.histogram({ bins: 4 }).runSync(Float64Array.of(1e17, 1e17))
+    same(
+      counts.reduce((sum, count) => sum + count),
+      2,
+    )
+    same(new Set(edges).size, 5)
     const many = Float64Array.from({ length: 300_000 }, (_, at) => at)
     same(
       array.histogram({ bins: 3, min: 0, max: 300_000 }).runSync(many).counts,

@@ -35,13 +35,13 @@ impl NativeOperation {
             .map_err(|error| failed(&error))
     }
 
-    /// Runs one item here and now. `large` are the parts that are not in the row, which nobody changes meanwhile.
+    /// Runs one item here and now, on this thread alone. `large` are the parts that are not in the row, which nobody changes meanwhile.
     #[napi(catch_unwind, ts_return_type = "unknown")]
     #[allow(clippy::needless_pass_by_value)] // as above
     pub fn run_sync<'env>(&self, env: &'env Env, row: &[u8], large: Vec<Uint8ArraySlice<'_>>) -> Result<Unknown<'env>> {
         let mut parts = large.iter();
         let item = row::item(row, || parts.next().map(AsRef::as_ref));
-        let output = item.and_then(|item| self.operation.run(item)).map_err(|failure| failed(&failure))?;
+        let output = item.and_then(|item| self.operation.run_alone(item)).map_err(|failure| failed(&failure))?;
         to_javascript(env, output)
     }
 

@@ -76,6 +76,11 @@ impl Operation {
         std::panic::catch_unwind(AssertUnwindSafe(all)).unwrap_or_else(|panic| Err(panicked(panic.as_ref())))
     }
 
+    /// The same on this thread alone, without waiting for any other.
+    pub fn run_alone(&self, item: Value<'_>) -> Result<Output, Failure> {
+        array::alone(|| self.run(item))
+    }
+
     /// Whether items are given better two at a time. A pipe takes each alone: its steps differ in what they like.
     #[must_use]
     pub fn likes_pairs(&self) -> bool {
@@ -137,6 +142,50 @@ mod tests {
         let operation = Operation { steps: vec![Box::new(Panics)], limits: LIMITS };
         let failure = operation.run(Value::Null).unwrap_err();
         assert_eq!(failure.to_string(), "a panic in native code: on purpose");
+    }
+
+    #[test]
+    fn alone_it_waits_for_no_thread() {
+        const ALL: Limits = Limits { bytes: u64::MAX, units: u64::MAX };
+        let numbers: Vec<f64> = (0..300_000u32).map(|at| f64::from(at * 7919 % 300_000)).collect();
+        let array = || Array::F64(numbers.as_slice().into());
+        let several = || Value::Arrays(vec![array(), array()]);
+        let kernels = [
+            (r#"{"name":"sort"}"#, false),
+            (r#"{"name":"argsort"}"#, false),
+            (r#"{"name":"sum"}"#, false),
+            (r#"{"name":"mean"}"#, false),
+            (r#"{"name":"variance","ddof":1}"#, false),
+            (r#"{"name":"minmax"}"#, false),
+            (r#"{"name":"histogram","bins":7,"min":null,"max":null}"#, false),
+            (r#"{"name":"quantiles","probabilities":[0,0.3]}"#, false),
+            (r#"{"name":"cumsum"}"#, false),
+            (r#"{"name":"dot"}"#, true),
+        ]
+        .map(|(kernel, both)| {
+            let operation = Operation::new(&format!(r#"[{{"op":"array","kernel":{kernel}}}]"#), ALL).unwrap();
+            let expected = operation.run(if both { several() } else { Value::Array(array()) }).unwrap();
+            (kernel, both, operation, expected)
+        });
+        // Every thread waits for what comes only when all is done.
+        let threads = rayon::current_num_threads();
+        let (busy, (started, start)) = (std::sync::Arc::new(std::sync::Mutex::new(())), std::sync::mpsc::channel());
+        let done = busy.lock().unwrap();
+        for _ in 0..threads {
+            let (busy, started) = (busy.clone(), started.clone());
+            rayon::spawn(move || {
+                started.send(()).unwrap();
+                drop(busy.lock());
+            });
+        }
+        for _ in 0..threads {
+            start.recv().unwrap();
+        }
+        for (kernel, both, operation, expected) in kernels {
+            let found = operation.run_alone(if both { several() } else { Value::Array(array()) }).unwrap();
+            assert_eq!(found, expected, "{kernel}");
+        }
+        drop(done);
     }
 
     #[test]

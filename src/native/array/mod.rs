@@ -1,12 +1,14 @@
-//! Numbers in typed arrays. What has to do with many of them runs on all threads, and gives the same result on any
+//! Numbers in typed arrays. What has to do with many of them runs on all threads (but for [`alone`]), and gives the same result on any
 //! number of threads: parts have a fixed size, and are joined in their order.
 
+mod alone;
 mod element;
 mod order;
 mod spread;
 mod sums;
 
 use super::{Array, Failure, Step, Value};
+pub use alone::alone;
 use element::Element;
 use serde::Deserialize;
 use std::borrow::Cow;

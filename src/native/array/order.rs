@@ -1,7 +1,10 @@
 //! Sorting. Numbers become keys that order as they do (M. Herf, "Radix Tricks", 2001, for floating point), and large
 //! arrays of keys are sorted by their digits, on all threads (rdst; D. Knuth, "The Art of Computer Programming" 3, 5.2.5).
 
-use super::{PART, element::Element};
+use super::{
+    alone::{is_alone, least},
+    element::Element,
+};
 use bytemuck::allocation::cast_vec;
 use rayon::prelude::*;
 use rdst::RadixSort;
@@ -10,7 +13,7 @@ use std::borrow::Cow;
 /// In the order of `TypedArray.prototype.sort`: -0 before 0, and every NaN last.
 pub fn sort<T: Element>(elements: Cow<'_, [T]>) -> Vec<T> {
     let mut keys: Vec<T::Key> = match elements {
-        Cow::Borrowed(elements) => elements.par_iter().with_min_len(PART).map(|element| element.key()).collect(),
+        Cow::Borrowed(elements) => elements.par_iter().with_min_len(least()).map(|element| element.key()).collect(),
         Cow::Owned(mut elements) => {
             sort_in_place(&mut elements);
             return elements;
@@ -24,7 +27,7 @@ pub fn sort<T: Element>(elements: Cow<'_, [T]>) -> Vec<T> {
 /// The same, where the elements are.
 pub fn sort_in_place<T: Element>(elements: &mut [T]) {
     let keys: &mut [T::Key] = bytemuck::cast_slice_mut(elements);
-    keys.par_iter_mut().with_min_len(PART).for_each(|key| *key = bytemuck::cast::<T::Key, T>(*key).key());
+    keys.par_iter_mut().with_min_len(least()).for_each(|key| *key = bytemuck::cast::<T::Key, T>(*key).key());
     sort_keys::<T>(keys);
 }
 
@@ -32,19 +35,25 @@ pub fn sort_in_place<T: Element>(elements: &mut [T]) {
 fn sort_keys<T: Element>(keys: &mut [T::Key]) {
     if keys.len() < RADIX_FROM {
         keys.sort_unstable();
+    } else if is_alone() {
+        keys.radix_sort_builder().with_parallel(false).with_single_threaded_tuner().sort();
     } else {
         keys.radix_sort_unstable();
     }
-    keys.par_iter_mut().with_min_len(PART).for_each(|key| *key = bytemuck::cast::<T, T::Key>(T::of_key(*key)));
+    keys.par_iter_mut().with_min_len(least()).for_each(|key| *key = bytemuck::cast::<T, T::Key>(T::of_key(*key)));
 }
 
 /// Where the elements of the sorted array were. Equal ones stay in their order.
 pub fn argsort<T: Element>(elements: &[T]) -> Vec<u32> {
     // An array has less than 2^32 elements: its bytes are counted in 32 bits.
-    let keyed = elements.par_iter().with_min_len(PART).enumerate().map(|(at, element)| (element.key(), at as u32));
+    let keyed = elements.par_iter().with_min_len(least()).enumerate().map(|(at, element)| (element.key(), at as u32));
     let mut keyed: Vec<(T::Key, u32)> = keyed.collect();
-    keyed.par_sort_unstable();
-    keyed.par_iter().with_min_len(PART).map(|&(_, at)| at).collect()
+    if is_alone() {
+        keyed.sort_unstable();
+    } else {
+        keyed.par_sort_unstable();
+    }
+    keyed.par_iter().with_min_len(least()).map(|&(_, at)| at).collect()
 }
 
 /// Below, comparing is as fast.

@@ -1,6 +1,11 @@
 //! How elements are spread: the least and the greatest, how many there are where, and what is above a part of them.
 
-use super::{PART, element::Element, order::sort};
+use super::{
+    PART,
+    alone::{is_alone, parts},
+    element::Element,
+    order::sort,
+};
 use crate::native::{Array, Value};
 use rayon::prelude::*;
 use std::borrow::Cow;
@@ -21,19 +26,14 @@ fn limits<T: Element>(elements: &[T]) -> Option<(T::Key, T::Key)> {
         let first = keys.next()?;
         Some(keys.fold((first, first), |(min, max), key| (min.min(key), max.max(key))))
     };
-    let joined = elements.par_chunks(PART).filter_map(of_part).reduce_with(|a, b| (a.0.min(b.0), a.1.max(b.1)));
+    let joined = parts(elements).filter_map(of_part).reduce_with(|a, b| (a.0.min(b.0), a.1.max(b.1)));
     joined.map(|(min, max)| if T::of_key(max).is_nan() { (max, max) } else { (min, max) })
 }
 
 /// How many elements are in each of so many parts of a range, all as wide. A part has its lower limit, the last one also
 /// its upper one. Without a range: from the least to the greatest finite element.
 pub fn histogram<T: Element>(elements: &[T], bins: u32, min: Option<f64>, max: Option<f64>) -> Value<'static> {
-    let (least, greatest) = if min.is_some() && max.is_some() { (0.0, 1.0) } else { finite_limits(elements) };
-    let (min, max) = match (min.unwrap_or(least), max.unwrap_or(greatest)) {
-        (min, max) if min < max => (min, max),
-        // All are the same, or on the other side of the limit that was given.
-        (min, _) => (min - 0.5, min + 0.5),
-    };
+    let (min, max) = range(bins, min, max, || finite_limits(elements));
     let edges = edges(bins, min, max);
     let scale = f64::from(bins) / (max / 2.0 - min / 2.0);
     let of_part = |part: &[T]| {
@@ -53,7 +53,7 @@ pub fn histogram<T: Element>(elements: &[T], bins: u32, min: Option<f64>, max: O
         counts
     };
     // Every thread has a histogram of its own, and none is made for a few elements.
-    let part = elements.len().div_ceil(rayon::current_num_threads()).max(PART);
+    let part = if is_alone() { usize::MAX } else { elements.len().div_ceil(rayon::current_num_threads()).max(PART) };
     let counts = elements.par_chunks(part).map(of_part).reduce_with(add);
     let mut counts = counts.unwrap_or_else(|| vec![0; bins as usize + 1]);
     let outside = counts.pop().unwrap_or(0);
@@ -64,14 +64,36 @@ pub fn histogram<T: Element>(elements: &[T], bins: u32, min: Option<f64>, max: O
     ])
 }
 
-/// 0 and 1 where there are no finite elements.
-fn finite_limits<T: Element>(elements: &[T]) -> (f64, f64) {
+/// A limit that was given stays as it is. Where nothing is on its other side, or all elements are the same, the range is
+/// as wide as 1; or, of large numbers, so wide that no two edges are the same.
+fn range(bins: u32, min: Option<f64>, max: Option<f64>, limits: impl FnOnce() -> Option<(f64, f64)>) -> (f64, f64) {
+    let wide = |number: f64| {
+        // Rounded down to a power of two: what follows it is more than half of this away.
+        let gap = number.abs() * f64::EPSILON;
+        (gap * f64::from(bins)).max(0.5)
+    };
+    let above = |number: f64| (number + 2.0 * wide(number)).min(f64::MAX);
+    let below = |number: f64| (number - 2.0 * wide(number)).max(f64::MIN);
+    match (min, max) {
+        (Some(min), Some(max)) => (min, max),
+        (Some(min), None) => (min, limits().map(|(_, max)| max).filter(|&max| max > min).unwrap_or_else(|| above(min))),
+        (None, Some(max)) => (limits().map(|(min, _)| min).filter(|&min| min < max).unwrap_or_else(|| below(max)), max),
+        (None, None) => match limits() {
+            None => (0.0, 1.0),
+            Some((min, max)) if min < max => (min, max),
+            Some((same, _)) => ((same - wide(same)).max(f64::MIN), (same + wide(same)).min(f64::MAX)),
+        },
+    }
+}
+
+/// `None`: no element is finite.
+fn finite_limits<T: Element>(elements: &[T]) -> Option<(f64, f64)> {
     let of_part = |part: &[T]| {
         let finite = part.iter().map(|element| element.to_f64()).filter(|number| number.is_finite());
         finite.fold((f64::INFINITY, f64::NEG_INFINITY), |(min, max), number| (min.min(number), max.max(number)))
     };
-    let joined = elements.par_chunks(PART).map(of_part).reduce_with(|a, b| (a.0.min(b.0), a.1.max(b.1)));
-    joined.filter(|(min, max)| min <= max).unwrap_or((0.0, 1.0))
+    let joined = parts(elements).map(of_part).reduce_with(|a, b| (a.0.min(b.0), a.1.max(b.1)));
+    joined.filter(|(min, max)| min <= max)
 }
 
 fn edges(bins: u32, min: f64, max: f64) -> Vec<f64> {
@@ -167,6 +189,40 @@ mod tests {
         let (widest, edges, outside) = counts(&histogram(&[f64::MIN, 0.0, f64::MAX], 2, None, None));
         assert_eq!((widest, outside), (vec![1, 2], 0.0));
         assert!(edges.iter().all(|edge| edge.is_finite()));
+    }
+
+    #[test]
+    fn a_limit_that_was_given_stays() {
+        let of = |numbers: &[f64], min, max| {
+            let (counts, edges, outside) = counts(&histogram(numbers, 2, min, max));
+            (counts, edges[0], edges[2], outside)
+        };
+        assert_eq!(of(&[9.7, 1.0], Some(10.0), None), (vec![0, 0], 10.0, 11.0, 2.0));
+        assert_eq!(of(&[10.0], Some(10.0), None), (vec![1, 0], 10.0, 11.0, 0.0));
+        assert_eq!(of(&[3.2, 9.0], None, Some(3.0)), (vec![0, 0], 2.0, 3.0, 2.0));
+        assert_eq!(of(&[], Some(0.5), None), (vec![0, 0], 0.5, 1.5, 0.0));
+        assert_eq!(of(&[f64::NAN], None, Some(-7.0)), (vec![0, 0], -8.0, -7.0, 1.0));
+        assert_eq!(of(&[f64::INFINITY, 4.0], Some(2.0), None), (vec![0, 1], 2.0, 4.0, 1.0));
+    }
+
+    #[test]
+    fn no_two_edges_are_the_same_where_all_elements_are() {
+        for number in [0.0, 5.0, 1e17, -1e17, 2f64.powi(53), -2f64.powi(70), 1e300, f64::MAX, f64::MIN] {
+            for bins in [1, 2, 3, 10, 1000, 1 << 20] {
+                for (min, max) in [(None, None), (Some(number), None), (None, Some(number))] {
+                    // There is nothing beyond them.
+                    if min == Some(f64::MAX) || max == Some(f64::MIN) {
+                        continue;
+                    }
+                    let (counts, edges, outside) = counts(&histogram(&[number; 3], bins, min, max));
+                    let rising = edges.windows(2).all(|pair| pair[0] < pair[1] && pair[1].is_finite());
+                    assert!(rising, "{number} in {bins}: from {} to {}", edges[0], edges[bins as usize]);
+                    assert_eq!((counts.iter().sum::<u32>(), outside), (3, 0.0), "{number} in {bins}");
+                    assert!(min.is_none_or(|min| edges[0].to_bits() == min.to_bits()), "{number} in {bins}");
+                    assert!(max.is_none_or(|max| edges[bins as usize].to_bits() == max.to_bits()), "{number}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! end (A. Neumaier, 1974, "Rundungsfehleranalyse einiger Verfahren zur Summation endlicher Summen"). Integers are exact.
 
 use super::{
-    PART,
+    alone::parts,
     element::{Element, Sum},
 };
 use crate::native::Failure;
@@ -60,7 +60,7 @@ pub fn rounded(exact: i128) -> f64 {
 
 #[must_use]
 pub fn sum<T: Element>(elements: &[T]) -> T::Sum {
-    let parts: Vec<T::Sum> = elements.par_chunks(PART).map(sum_of_part).collect();
+    let parts: Vec<T::Sum> = parts(elements).map(sum_of_part).collect();
     joined(&parts)
 }
 
@@ -83,8 +83,24 @@ fn joined<T, S: Sum<T>>(parts: &[S]) -> S {
 /// NaN where there is nothing.
 #[must_use]
 pub fn mean<T: Element>(elements: &[T]) -> f64 {
-    sum(elements).to_f64() / count(elements.len())
+    let mean = sum(elements).to_f64() / count(elements.len());
+    if mean.is_finite() {
+        return mean;
+    }
+    // A sum may be too large where its mean is not. Scaled by a power of two, large numbers lose nothing.
+    let of_part = |part: &[T]| {
+        let mut sum = Neumaier::default();
+        for element in part {
+            sum.add(element.to_f64() * SCALE);
+        }
+        sum
+    };
+    let sums: Vec<_> = parts(elements).map(of_part).collect();
+    Sum::<f64>::to_f64(&joined::<f64, _>(&sums)) / count(elements.len()) / SCALE
 }
+
+/// 2^-64: no array has as many elements.
+const SCALE: f64 = 1.0 / 18_446_744_073_709_551_616.0;
 
 /// In two passes, the second one corrected for the rounding of the mean (T. Chan, G. Golub, R. `LeVeque`, 1983, "Algorithms
 /// for Computing the Sample Variance").
@@ -104,8 +120,12 @@ pub fn variance<T: Element>(elements: &[T], ddof: f64) -> f64 {
         }
         (squares, deviations)
     };
-    let (squares, deviations): (Vec<_>, Vec<_>) = elements.par_chunks(PART).map(of_part).unzip();
+    let (squares, deviations): (Vec<_>, Vec<_>) = parts(elements).map(of_part).unzip();
     let squares = Sum::<f64>::to_f64(&joined::<f64, _>(&squares));
+    if squares.is_infinite() {
+        // Of finite numbers: the deviation of an infinite one is NaN.
+        return squares;
+    }
     let deviation = Sum::<f64>::to_f64(&joined::<f64, _>(&deviations));
     // What rounding leaves is never below zero.
     let spread = squares - deviation * deviation / count(elements.len());
@@ -129,7 +149,7 @@ pub fn dot<T: Element>(one: &[T], other: &[T]) -> f64 {
         }
         sum
     };
-    let parts: Vec<_> = one.par_chunks(PART).zip(other.par_chunks(PART)).map(of_part).collect();
+    let parts: Vec<_> = parts(one).zip(parts(other)).map(of_part).collect();
     Sum::<f64>::to_f64(&joined::<f64, _>(&parts))
 }
 
@@ -137,7 +157,7 @@ pub fn dot<T: Element>(one: &[T], other: &[T]) -> f64 {
 pub fn exact_dot<T: Element + Into<i128>>(one: &[T], other: &[T]) -> Result<i128, Failure> {
     let add = |sum: i128, (&one, &other): (&T, &T)| one.into().checked_mul(other.into())?.checked_add(sum);
     let of_part = |(one, other): (&[T], &[T])| one.iter().zip(other).try_fold(0, add);
-    let parts: Vec<_> = one.par_chunks(PART).zip(other.par_chunks(PART)).map(of_part).collect();
+    let parts: Vec<_> = parts(one).zip(parts(other)).map(of_part).collect();
     let all = parts.into_iter().try_fold(0i128, |sum, part| sum.checked_add(part?));
     all.ok_or_else(|| Failure::Range("the product does not fit into 128 bits".into()))
 }
@@ -180,6 +200,17 @@ mod tests {
         assert_eq!(total(&[]).to_bits(), 0f64.to_bits());
         assert!(mean::<f64>(&[]).is_nan());
         assert!(variance(&[1.0], 1.0).is_nan());
+        let large = 1e308_f64;
+        assert_eq!(mean(&[large, large, -large]).to_bits(), (large / 3.0).to_bits());
+        assert_eq!(mean(&[f64::MAX; 3]).to_bits(), f64::MAX.to_bits());
+        assert_eq!(mean(&[1.0, infinite]).to_bits(), infinite.to_bits());
+        assert!(mean(&[infinite, -infinite]).is_nan());
+        assert_eq!(variance(&[large, large], 0.0).to_bits(), 0f64.to_bits());
+        assert_eq!(variance(&[large, -large], 0.0).to_bits(), infinite.to_bits());
+        assert_eq!(variance(&[1e200, -1e200], 0.0).to_bits(), infinite.to_bits());
+        for numbers in [[1.0, infinite], [infinite, -infinite], [infinite, infinite], [large, f64::NAN]] {
+            assert!(variance(&numbers, 0.0).is_nan(), "{numbers:?}");
+        }
         assert_eq!(variance(&[1e9 + 4.0, 1e9 + 7.0, 1e9 + 13.0, 1e9 + 16.0], 1.0).to_bits(), 30f64.to_bits());
         assert_eq!(dot(&[infinite, 1.0], &[1.0, 1.0]).to_bits(), infinite.to_bits());
     }
