@@ -120,6 +120,36 @@ test('gunzip: members that follow each other are one text, and zeroes may follow
   assert.throws(() => native.gunzip().runSync(file), { code: 'ERR_CORRUPT_DATA' })
 })
 
+test('unzstd: a window of 2 GiB, as zstd --long=31 writes it', async () => {
+  // RFC 8878: magic, a frame that says no size, its window, and a last block of one byte as it is.
+  const frame = Buffer.from('28b52ffd' + '00' + 'a8' + '090000' + '61', 'hex')
+  assert.equal(native.unzstd().runSync(frame).toString(), 'a')
+  assert.equal((await native.unzstd({ maxOutputBytes: 1 }).run(frame)).toString(), 'a')
+  // Of ten times the letter a, as one byte.
+  const repeated = Buffer.from('28b52ffd' + '00' + 'a8' + '530000' + '61', 'hex')
+  assert.equal(native.unzstd().runSync(repeated).toString(), 'a'.repeat(10))
+  assert.throws(() => native.unzstd({ maxOutputBytes: 9 }).runSync(repeated), {
+    code: 'ERR_OUTPUT_TOO_LARGE',
+  })
+})
+
+test('unlz4 reads what another program has packed: linked blocks, checksums, no size, none compressed', () => {
+  // By liblz4 (the package lz4 4.4.5 of Python), of the text 40 times, and of the bytes from 0 to 255.
+  const text = Buffer.alloc(31 * 40, 'some text that repeats itself, ')
+  const counted = Buffer.from(Array.from({ length: 256 }, (_, at) => at))
+  const stored = Buffer.concat([
+    Buffer.from('04224d1868400001000000000000af00010080', 'hex'),
+    counted,
+    Buffer.alloc(4),
+  ])
+  for (const [packed, bytes] of [
+    ['BCJNGGhA2AQAAAAAAABxLgAAAP8Qc29tZSB0ZXh0IHRoYXQgcmVwZWF0cyBpdHNlbGYsIB8A/////6VQZWxmLCAAAAAA', text],
+    ['BCJNGHRAvS4AAAD/EHNvbWUgdGV4dCB0aGF0IHJlcGVhdHMgaXRzZWxmLCAfAP////+lUGVsZiwgdynbtgAAAACk6H8G', text],
+    [stored.toString('base64'), counted],
+  ])
+    assert.deepEqual(native.unlz4().runSync(Buffer.from(packed, 'base64')), bytes)
+})
+
 test('base64 and hexadecimal are those of Buffer', async () => {
   for (const item of ITEMS) {
     for (const [encode, decode, encoding, options] of [
@@ -141,6 +171,8 @@ test('base64 and hexadecimal are those of Buffer', async () => {
     ['unbase64', 'Zm9v Zm9v'],
     ['unbase64', 'Zm-v'],
     ['unbase64', '====='],
+    ['unbase64', 'Zg==Zg=='],
+    ['unbase64', 'Zm9v='],
   ])
     assert.throws(() => native[decode]().runSync(text), { code: 'ERR_CORRUPT_DATA' })
   assert.throws(() => native.base64({ alphabet: 'base64url' }), { code: 'ERR_OUT_OF_RANGE' })

@@ -45,9 +45,15 @@ impl Step for Decompress {
             return Err(corrupt("zstd", &io::ErrorKind::UnexpectedEof.into()));
         }
         let mut decoder = Decoder::with_buffer(&*input).map_err(|error| corrupt("zstd", &error))?;
+        let fault = |error: io::Error| Failure::Internal(format!("zstd: {error}"));
+        decoder.window_log_max(WINDOW_LOG_MAX).map_err(fault)?;
         let mut output = Vec::new();
         read_all(&mut decoder, &mut output, self.limit, "zstd")?;
         output.shrink_to_fit();
         Ok(output.into())
     }
 }
+
+/// The widest window of the library, which `zstd --long=31` writes. A window takes memory only where it is filled, so that
+/// a frame that claims much takes no more than its limit.
+const WINDOW_LOG_MAX: u32 = if cfg!(target_pointer_width = "64") { 31 } else { 30 };
