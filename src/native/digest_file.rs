@@ -24,6 +24,7 @@ impl Step for DigestFile {
         let failed = |call| move |error| Failure::System { error, call, path: path.to_string_lossy().into_owned() };
         if path.as_os_str().as_bytes().contains(&0) {
             // Only out of a pipe: JavaScript refuses it as an item.
+            let path = path.to_string_lossy();
             return Err(Failure::Type(format!("expected a path without null bytes, got {path:?}")));
         }
         let mut file = open(path).map_err(failed("open"))?;

@@ -29,12 +29,11 @@ impl<'t> Parts<'t> {
     /// The groups from this one on; those that took no part are undefined.
     pub fn push_groups(&mut self, captures: &Captures, from: usize) -> Result<(), Failure> {
         for group in captures.iter().skip(from) {
-            match group {
-                Some(group) => self.push(group.range())?,
-                None => {
-                    self.take(0)?;
-                    self.values.push(Value::Undefined);
-                }
+            if let Some(group) = group {
+                self.push(group.range())?;
+            } else {
+                self.take(0)?;
+                self.values.push(Value::Undefined);
             }
         }
         Ok(())
