@@ -235,7 +235,8 @@ export interface FilesOptions {
    */
   cwd?: string | URL | undefined
   /**
-   * Patterns of what is left out, in the same words, relative to `cwd`. A folder that matches is not entered.
+   * Patterns of what is left out, in the same words, relative to `cwd` or absolute. A folder that matches is not entered;
+   * one with a slash at its end matches folders only.
    * @default none
    */
   exclude?: string | readonly string[] | undefined

@@ -114,6 +114,41 @@ describe('patterns', LIMIT, () => {
     ])
   })
 
+  test('exclude is read as patterns are: dots, slashes, folders, absolute', async (t) => {
+    const folder = treeOf(t, 'a.js', 'b.js', 'dir/a.js', 'dir/c/d.js', 'other/dir')
+    for (const [exclude, expected] of [
+      ['./a.js', ['b.js', 'dir/a.js', 'dir/c/d.js', 'other/dir']],
+      ['dir//./a.js', ['a.js', 'b.js', 'dir/c/d.js', 'other/dir']],
+      ['dir/', ['a.js', 'b.js', 'other/dir']],
+      ['**/dir/', ['a.js', 'b.js', 'other/dir']],
+      ['**/dir', ['a.js', 'b.js']],
+      [`${folder}/dir`, ['a.js', 'b.js', 'other/dir']],
+      [`${folder}/*.js`, ['dir/a.js', 'dir/c/d.js', 'other/dir']],
+      ['{a,dir/c/d}.js', ['b.js', 'dir/a.js', 'other/dir']],
+    ]) {
+      assert.deepEqual(await found(folder, '**', { exclude }), expected, exclude)
+      assert.deepEqual(await found(folder, `${folder}/**`, { exclude }), expected, exclude)
+    }
+    for (const exclude of ['', '/', './', 'a\0b'])
+      assert.throws(() => files('*', { exclude }), { ...wrongRange, message: /names nothing/ }, exclude)
+  })
+
+  test('braces with slashes and hidden names in them', async (t) => {
+    const folder = treeOf(t, '.x1/b/c', '.x2/c', '.gh/w.yml', 'dir/f', '.env', 'lib/.env', 'a,b/c', '{x/y')
+    for (const [pattern, expected] of [
+      ['.x{1/b,2}/c', ['.x1/b/c', '.x2/c']],
+      ['{.gh,dir}/*', ['.gh/w.yml', 'dir/f']],
+      ['{dir/{f,g},.x{1/{b,c},2}/c}', ['.x1/b/c', '.x2/c', 'dir/f']],
+      ['lib/{.env,none}', ['lib/.env']],
+      ['{*,lib/*}', []],
+      ['[{]x/*', ['{x/y']],
+      ['\\{x/{y,z}', ['{x/y']],
+    ])
+      assert.deepEqual(await found(folder, pattern), expected, pattern)
+    assert.throws(() => files('{a,b}'.repeat(30)), { ...wrongRange, message: /more than 1000 patterns/ })
+    assert.throws(() => files(`${'{a,b}'.repeat(30)}{`), wrongRange)
+  })
+
   test('a folder that is excluded is not read', async (t) => {
     const folder = treeOf(t, 'a/b.js', 'shut/c.js')
     symlinkSync(join(folder, 'shut'), join(folder, 'shut/again'))

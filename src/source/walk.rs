@@ -4,7 +4,7 @@
 use super::feed::{End, Feed};
 use globset::{Glob, GlobBuilder, GlobMatcher, GlobSet, GlobSetBuilder};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     ffi::OsStr,
     fs,
     os::unix::ffi::OsStrExt,
@@ -29,17 +29,24 @@ pub struct Walk {
     roots: Vec<Root>,
     /// Folders that patterns name before their first wildcard.
     named: Vec<(PathBuf, PathBuf)>,
-    exclude: GlobSet,
-    /// Folders of which everything is left out.
-    exclude_folders: GlobSet,
+    /// What is left out: by its path from `cwd`, and by its path from `/`.
+    exclude: Exclusions,
+    exclude_absolute: Exclusions,
     /// Parts of patterns that begin with a dot: hidden names that match them are not left out.
     dotted: Vec<GlobMatcher>,
     hidden: bool,
     follow: bool,
 }
 
+#[derive(Default)]
+struct Exclusions {
+    files: GlobSet,
+    /// Of which everything is left out.
+    folders: GlobSet,
+}
+
 struct Root {
-    /// What is opened, what names begin with, and how exclusions see it.
+    /// What is opened, what names begin with, and how relative exclusions see it.
     folder: PathBuf,
     shown: PathBuf,
     relative: PathBuf,
@@ -55,8 +62,9 @@ impl Walk {
         let mut dotted = Vec::new();
         for pattern in &options.patterns {
             let (base, rest) = split(pattern).map_err(|why| (pattern.clone(), why))?;
-            for part in rest.split('/').filter(|part| part.starts_with('.')) {
-                dotted.push(glob(pattern, part)?.compile_matcher());
+            let parts = hidden_parts(&rest).map_err(|why| (pattern.clone(), why))?;
+            for part in parts {
+                dotted.push(glob(pattern, &part)?.compile_matcher());
             }
             bases.entry(base).or_default().push(rest);
         }
@@ -74,23 +82,16 @@ impl Walk {
                 shown: show(&base),
                 set: set.build().map_err(|error| (patterns.join(", "), error.to_string()))?,
                 depth: patterns.iter().map(depth).max().unwrap_or(0),
-                relative: base,
+                relative: base.strip_prefix(&options.cwd).map(Path::to_owned).unwrap_or(base),
             });
         }
-        let (mut exclude, mut exclude_folders) = (GlobSetBuilder::new(), GlobSetBuilder::new());
-        for pattern in &options.exclude {
-            exclude.add(glob(pattern, pattern)?);
-            exclude_folders.add(glob(pattern, pattern)?);
-            if let Some(folder) = pattern.strip_suffix("/**") {
-                exclude_folders.add(glob(pattern, folder)?);
-            }
-        }
-        let built = |set: &GlobSetBuilder| set.build().map_err(|error| (options.exclude.join(", "), error.to_string()));
+        let (absolute, relative): (Vec<_>, Vec<_>) =
+            options.exclude.iter().partition(|pattern| pattern.starts_with('/'));
         Ok(Self {
             roots,
             named,
-            exclude: built(&exclude)?,
-            exclude_folders: built(&exclude_folders)?,
+            exclude: Exclusions::new(&relative)?,
+            exclude_absolute: Exclusions::new(&absolute)?,
             dotted,
             hidden: options.hidden,
             follow: options.follow,
@@ -102,8 +103,42 @@ impl Walk {
         if !self.hidden && name.as_bytes().starts_with(b".") && !self.dotted.iter().any(|part| part.is_match(name)) {
             return true;
         }
-        let excluded = if entry.file_type().is_dir() { &self.exclude_folders } else { &self.exclude };
-        !excluded.is_empty() && excluded.is_match(root.relative.join(path))
+        let is_folder = entry.file_type().is_dir();
+        self.exclude.has(is_folder, || root.relative.join(path))
+            || self.exclude_absolute.has(is_folder, || root.folder.join(path))
+    }
+}
+
+impl Exclusions {
+    fn new(patterns: &[&String]) -> Result<Self, (String, String)> {
+        let (mut files, mut folders) = (GlobSetBuilder::new(), GlobSetBuilder::new());
+        for &pattern in patterns {
+            // As a pattern of what is looked for, but that it may name a folder.
+            let parts = significant(pattern);
+            if parts.is_empty() || pattern.contains('\0') {
+                return Err((pattern.clone(), "it names nothing".into()));
+            }
+            let root = if pattern.starts_with('/') { "/" } else { "" };
+            let plain = format!("{root}{}", parts.join("/"));
+            if !pattern.ends_with('/') {
+                files.add(glob(pattern, &plain)?);
+            }
+            folders.add(glob(pattern, &plain)?);
+            if let Some(folder) = plain.strip_suffix("/**") {
+                folders.add(glob(pattern, folder)?);
+            }
+        }
+        let built = |set: &GlobSetBuilder| {
+            set.build().map_err(|error| {
+                (patterns.iter().map(|pattern| pattern.as_str()).collect::<Vec<_>>().join(", "), error.to_string())
+            })
+        };
+        Ok(Self { files: built(&files)?, folders: built(&folders)? })
+    }
+
+    fn has(&self, is_folder: bool, path: impl FnOnce() -> PathBuf) -> bool {
+        let set = if is_folder { &self.folders } else { &self.files };
+        !set.is_empty() && set.is_match(path())
     }
 }
 
@@ -224,7 +259,7 @@ fn split(pattern: &str) -> Result<(PathBuf, String), String> {
     if pattern.starts_with('/') {
         base.push("/");
     }
-    let parts: Vec<&str> = pattern.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
+    let parts = significant(pattern);
     for (at, part) in parts.iter().enumerate() {
         if rest.is_empty() && at + 1 < parts.len() && !part.contains(['*', '?', '[', ']', '{', '}', '\\']) {
             base.push(part);
@@ -235,6 +270,80 @@ fn split(pattern: &str) -> Result<(PathBuf, String), String> {
         }
     }
     if rest.is_empty() { Err("it names no file".into()) } else { Ok((base, rest.join("/"))) }
+}
+
+/// The parts of a pattern that mean something: `.` and nothing do not.
+fn significant(pattern: &str) -> Vec<&str> {
+    let (mut parts, mut from) = (Vec::new(), 0);
+    for mark in marks(pattern).into_iter().filter(|mark| mark.sign == b'/' && mark.depth == 0) {
+        parts.push(&pattern[from..mark.at]);
+        from = mark.at + 1;
+    }
+    parts.push(&pattern[from..]);
+    parts.retain(|part| !matches!(*part, "" | "."));
+    parts
+}
+
+/// The parts that begin with a dot, of all that the braces of a pattern stand for.
+fn hidden_parts(pattern: &str) -> Result<BTreeSet<String>, String> {
+    let (mut found, mut open, mut seen) = (BTreeSet::new(), vec![pattern.to_owned()], 0);
+    while let Some(pattern) = open.pop() {
+        let marks = marks(&pattern);
+        let Some(start) = marks.iter().position(|mark| mark.sign == b'{') else {
+            seen += 1;
+            found.extend(pattern.split('/').filter(|part| part.starts_with('.')).map(str::to_owned));
+            continue;
+        };
+        let length = marks[start..].iter().position(|mark| mark.sign == b'}' && mark.depth == 1);
+        // A brace without an end: that is said where the pattern is made.
+        let Some(length) = length else {
+            seen += 1;
+            continue;
+        };
+        let is_end = |mark: &&Mark| mark.depth == 1 && matches!(mark.sign, b',' | b'}');
+        let ends = marks[start + 1..=start + length].iter().filter(is_end);
+        let ends: Vec<_> = std::iter::once(&marks[start]).chain(ends).collect();
+        let (before, after) = (&pattern[..marks[start].at], &pattern[marks[start + length].at + 1..]);
+        for pair in ends.windows(2) {
+            open.push(format!("{before}{}{after}", &pattern[pair[0].at + 1..pair[1].at]));
+        }
+        if open.len() + seen > MOST_ALTERNATIVES {
+            return Err(format!("its braces stand for more than {MOST_ALTERNATIVES} patterns"));
+        }
+    }
+    Ok(found)
+}
+
+/// A slash, comma or brace that is neither escaped nor one of several characters, and how many braces are open before it.
+struct Mark {
+    at: usize,
+    sign: u8,
+    depth: usize,
+}
+
+fn marks(pattern: &str) -> Vec<Mark> {
+    let (mut marks, mut depth, mut escaped) = (Vec::new(), 0usize, false);
+    // Where the first character of a class is, which may be its bracket.
+    let mut class = None;
+    for (at, sign) in pattern.bytes().enumerate() {
+        match (sign, class) {
+            _ if std::mem::take(&mut escaped) => {}
+            (b'!' | b'^', Some(first)) if at == first => class = Some(at + 1),
+            (b']', Some(first)) if at > first => class = None,
+            (b'\\', None) => escaped = true,
+            (b'[', None) => class = Some(at + 1),
+            (b'/' | b',' | b'{' | b'}', None) => {
+                marks.push(Mark { at, sign, depth });
+                match sign {
+                    b'{' => depth += 1,
+                    b'}' => depth = depth.saturating_sub(1),
+                    _ => {}
+                }
+            }
+            _ => {}
+        }
+    }
+    marks
 }
 
 /// Folders that stand in others of them are walked with those, so that no file comes twice.
@@ -263,6 +372,9 @@ fn glob(pattern: &str, part: &str) -> Result<Glob, (String, String)> {
     let built = GlobBuilder::new(part).literal_separator(true).build();
     built.map_err(|error| (pattern.to_owned(), error.kind().to_string()))
 }
+
+/// More patterns in one are a mistake, or an attack.
+const MOST_ALTERNATIVES: usize = 1000;
 
 /// A part of so many bytes is handed over.
 const FULL: usize = 64 << 10;
