@@ -188,6 +188,41 @@ describe('messages', () => {
     return answers
   })
 
+  same('what is false is no handle', async (fork) => {
+    const child = fork(CHILD)
+    const answers = []
+    for (const handle of [false, 0, '', null, undefined]) {
+      child.send({ act: 'echo', value: String(handle) }, handle)
+      answers.push((await once(child, 'message'))[0])
+    }
+    return answers
+  })
+
+  same("what begins with NODE_ is an 'internalMessage', both ways", async (fork, t) => {
+    const folder = folderWith(t, {
+      'child.cjs': `
+        process.on('internalMessage', (m) => process.send({ internal: m }))
+        process.on('message', (m) => { process.send({ message: m }); process.send(m) })`,
+    })
+    const child = fork(join(folder, 'child.cjs'))
+    const seen = []
+    child.on('message', (m) => seen.push(['message', m]))
+    child.on('internalMessage', (m) => seen.push(['internalMessage', m]))
+    const messages = [
+      { cmd: 'NODE_TEST' },
+      { cmd: 'NODE_' },
+      { cmd: 'node_x' },
+      { cmd: 1 },
+      [],
+      { cmd: 'NODE_b' },
+    ]
+    for (const message of messages) child.send(message)
+    child.send('over')
+    await until(() => seen.some(([, m]) => m === 'over'))
+    child.disconnect()
+    return seen
+  })
+
   same('many at once, in order, both ways', async (fork) => {
     const child = fork(CHILD)
     const seen = []
@@ -483,7 +518,14 @@ describe('options', () => {
     return { answered, end: await once(child, 'exit') }
   })
 
-  for (const options of [{ silent: true }, { stdio: 'pipe' }, { stdio: ['ignore', 'pipe', 'pipe', 'ipc'] }]) {
+  const PIPES = [
+    { silent: true },
+    { stdio: 'pipe' },
+    { stdio: ['ignore', 'pipe', 'pipe', 'ipc'] },
+    { stdio: ['pipe', 'pipe', 'pipe', 'ipc'] },
+    { stdio: [0, null, undefined, 'ipc'] },
+  ]
+  for (const options of PIPES) {
     same(`what it writes: ${JSON.stringify(options)}`, async (fork) => {
       const child = fork(CHILD, options)
       const written = { stdout: '', stderr: '' }
@@ -493,6 +535,28 @@ describe('options', () => {
       child.disconnect()
       await Promise.all(read)
       return written
+    })
+  }
+
+  same('stdout and stderr of this process by their numbers', async (fork) => {
+    const { stdout, stderr } = fork(CHILD, { stdio: ['ignore', 1, 2, 'ipc'] })
+    return { stdout, stderr }
+  })
+
+  for (const killSignal of ['SIGINT', 'sigint', 2]) {
+    same(`kill() and killSignal: ${killSignal}`, async (fork) => {
+      const controller = new AbortController()
+      const children = [fork(CHILD, QUIET), fork(CHILD, { ...QUIET, killSignal, signal: controller.signal })]
+      for (const child of children) {
+        child.on('error', () => {})
+        await answer(child, { act: 'pid' })
+      }
+      // Not `once()`: an abort is an error, too.
+      const end = (child) => new Promise((resolve) => child.on('exit', (...how) => resolve(how)))
+      const ends = children.map(end)
+      const sent = children[0].kill(killSignal)
+      controller.abort()
+      return [sent, ...(await Promise.all(ends))]
     })
   }
 
@@ -532,9 +596,9 @@ describe('options', () => {
     for (const options of wrongTypes) assert.throws(() => millrace.fork(CHILD, options), type)
     const wrongValues = [
       { stdio: 'overlapped' },
-      { stdio: ['pipe', 'pipe', 'pipe', 'ipc'] },
       { stdio: ['ignore', 'pipe', 'pipe'] },
-      { stdio: ['ignore', 1, 2, 'ipc'] },
+      { stdio: ['ignore', 2, 1, 'ipc'] },
+      { stdio: ['ignore', 3, 'pipe', 'ipc'] },
       { serialization: 'xml' },
       { timeout: -1 },
     ]

@@ -17,8 +17,7 @@ import { SerializationError } from './errors.js'
  */
 export function sendCallback(handle, options, callback) {
   if (typeof handle === 'function') return /** @type {any} */ (handle)
-  if (handle !== undefined && handle !== null)
-    throw coded(TypeError, 'ERR_INVALID_HANDLE_TYPE', 'This handle type cannot be sent')
+  if (handle) throw coded(TypeError, 'ERR_INVALID_HANDLE_TYPE', 'This handle type cannot be sent')
   if (typeof options === 'function') return /** @type {any} */ (options)
   if (options !== undefined && (typeof options !== 'object' || options === null)) {
     throw coded(TypeError, 'ERR_INVALID_ARG_TYPE', 'The "options" argument must be of type object')
@@ -40,6 +39,15 @@ export function checkMessage(message) {
       `The "message" argument must be one of type string, object, number, or boolean. Received ${typeof message}`,
     )
   }
+}
+
+/**
+ * Whether a message is one of those that Node keeps for itself: `{ cmd: 'NODE_…' }` is no 'message' but an 'internalMessage'.
+ * @param {any} message
+ */
+export function isInternal(message) {
+  if (typeof message !== 'object' || message === null || typeof message.cmd !== 'string') return false
+  return message.cmd.startsWith('NODE_') && message.cmd.length > 'NODE_'.length
 }
 
 /** What `send()` says when nobody can hear it. */

@@ -11,6 +11,7 @@ import {
   checkMessage,
   copying,
   fromJson,
+  isInternal,
   sendCallback,
   toJson,
 } from './fork-message.js'
@@ -236,11 +237,12 @@ export class ForkScript {
    * Hand a message to the listeners, as `process.emit` does.
    * @param {unknown} message
    * @param {Running} [running]
+   * @param {string} [event]
    * @returns {boolean} whether one has thrown: nobody catches that, as under fork
    */
-  #deliver(message, running) {
+  #deliver(message, running, event = 'message') {
     try {
-      for (const listener of process.rawListeners('message')) {
+      for (const listener of process.rawListeners(event)) {
         const returned = Reflect.apply(listener, process, [message, undefined])
         if (running === undefined || typeof returned?.then !== 'function') continue
         running.promised++
@@ -263,6 +265,8 @@ export class ForkScript {
    */
   #receive(message) {
     if (!this.#connected) return skip
+    if (isInternal(message))
+      return this.#deliver(message, undefined, 'internalMessage') ? nextTurn().then(() => skip) : skip
     if (this.#pending.length > 0 || !isHeard()) {
       this.#pending.push(message)
       return skip

@@ -653,6 +653,15 @@ const QUEUES = [
     [1, 'called', 3, 'called', 4, 'called'],
   ],
   [
+    'what the callback of a task gets of an async worker',
+    (a) => {
+      const q = a.queue(async (task) => (task === 1 ? task : Promise.reject('word')))
+      const arguments_ = (task) => new Promise((resolve) => q.push(task, (...given) => resolve(given.length)))
+      return Promise.all([1, 2].map(arguments_))
+    },
+    [2, 2],
+  ],
+  [
     'an async worker that fails with a word',
     (a) => rejection(a.queue(async () => Promise.reject('word')).pushAsync(1)),
     'Error: word',
@@ -731,7 +740,9 @@ describe('a pool or a native operation is an iteratee', () => {
       assert.deepEqual(await ours.groupBy([1, 2], pool), { 2: [1], 4: [2] })
       assert.deepEqual(await called((callback) => ours.map([4], pool, callback)), [null, [8]])
       assert.equal((await ours.map(Array(3000).fill(1), pool)).length, 3000)
-      assert.equal(await rejection(ours.reduce([1], 0, pool)), 'Error: expected a function')
+      const refusal = /^Error: expected a function, got a pool or a native operation: what is so far/
+      assert.match(await rejection(ours.reduce([1], 0, pool)), refusal)
+      assert.match(await rejection(ours.transform([1], [], pool)), refusal)
     } finally {
       await pool.close()
     }

@@ -15,7 +15,7 @@ import { type Equal, expect } from './expect.js'
     timeout: 5,
   })
   expect<Equal<typeof child, ForkedChild>>()
-  const same = fork(new URL('file:///child.js'), { cwd: '/', stdio: ['ignore', 'pipe', 'inherit', 'ipc'] })
+  const same = fork(new URL('file:///child.js'), { cwd: '/', stdio: ['ignore', 'pipe', 2, 'ipc'] })
     .on('message', (_message, handle) => expect<Equal<typeof handle, undefined>>())
     .once('exit', (code, signal) => {
       expect<Equal<typeof code, number | null>>()

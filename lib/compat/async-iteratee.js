@@ -38,6 +38,8 @@ export function asIteratee(iteratee, shape) {
     const promised = (/** @type {any} */ value) => runs.run(value)
     return { promised, direct: undefined, call: nothing, runs }
   }
+  if (isOperation(iteratee))
+    throw new Error(`expected a function, got a pool or a native operation: ${SO_FAR}`)
   if (typeof iteratee !== 'function') throw new Error('expected a function')
   const promised = isAsync(iteratee) ? PROMISED[shape](iteratee) : undefined
   const direct = shape === VALUE && promised === undefined ? iteratee : undefined
@@ -90,7 +92,7 @@ function settle(promise, answer) {
     },
     (reason) => {
       try {
-        answer(rejected(reason))
+        answer(rejected(reason), undefined)
       } catch (thrown) {
         throwSoon(thrown)
       }
@@ -127,3 +129,5 @@ function isAsync(fn) {
 }
 
 function nothing() {}
+
+const SO_FAR = 'what is so far, a memo or an accumulator, stays in this process'

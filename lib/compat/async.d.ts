@@ -587,7 +587,7 @@ interface ReduceFunction {
 }
 /**
  * Reduce the values to one, one by one. The iteratee is a function: what is so far stays here.
- * @throws {Error} 'expected a function': the iteratee is none. Without a callback, a rejection.
+ * @throws {Error} 'expected a function': the iteratee is none, or a pool or a native operation. Without a callback, a rejection.
  * @example
  * ```js
  * import async from 'millrace/async'

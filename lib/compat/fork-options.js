@@ -125,17 +125,19 @@ function outputs({ silent, stdio }) {
     const output = silent ? 'pipe' : 'inherit'
     return { stdout: output, stderr: output }
   }
-  const expected =
-    "'inherit', 'pipe', 'ignore', or an array of them for stdin (not 'pipe'), stdout and stderr, and 'ipc'"
+  const expected = "'inherit', 'pipe', 'ignore', or an array of them for stdin, stdout and stderr, and 'ipc'"
   if (typeof stdio === 'string') {
     if (!OUTPUTS.includes(stdio)) throw outOfRange('stdio', expected, stdio)
     return { stdout: stdio, stderr: stdio }
   }
   if (!Array.isArray(stdio)) throw invalidArgType('stdio', expected, stdio)
-  const [stdin, stdout, stderr, ipc, ...more] = stdio.map((entry) => entry ?? 'pipe')
-  // A worker's stdin is empty: there is no pipe to it.
+  // 0, 1 and 2 in their own places are what is inherited.
+  const [stdin, stdout, stderr, ipc, ...more] = stdio.map((entry, at) =>
+    entry === at && at < 3 ? 'inherit' : (entry ?? 'pipe'),
+  )
+  // A worker's stdin is empty whatever is said here, as it is with 'pipe' for all and with `silent`.
   const fits =
-    (stdin === 'inherit' || stdin === 'ignore') &&
+    OUTPUTS.includes(stdin) &&
     OUTPUTS.includes(stdout) &&
     OUTPUTS.includes(stderr) &&
     ipc === 'ipc' &&
@@ -174,12 +176,12 @@ function abortSignal({ signal }) {
 }
 
 /**
- * @param {unknown} signal its name or its number; 0: none
+ * @param {unknown} signal its name, in letters of either case, or its number; 0: none
  * @returns {number}
  * @throws {TypeError} ERR_UNKNOWN_SIGNAL
  */
 export function signalNumber(signal) {
-  const number = typeof signal === 'number' ? signal : SIGNALS[String(signal)]
+  const number = typeof signal === 'number' ? signal : SIGNALS[String(signal).toUpperCase()]
   if (number === undefined || (number !== 0 && !Object.values(SIGNALS).includes(number)))
     throw coded(TypeError, 'ERR_UNKNOWN_SIGNAL', `Unknown signal: ${String(signal)}`)
   return number

@@ -57,11 +57,11 @@ export interface ForkOptions {
    */
   silent?: boolean | undefined
   /**
-   * 'inherit', 'pipe' or 'ignore' for stdout and stderr; or `[stdin, stdout, stderr, 'ipc']`, where stdin is 'inherit' or
-   * 'ignore': it is empty in either case.
+   * 'inherit', 'pipe' or 'ignore' for all; or `[stdin, stdout, stderr, 'ipc']`, where 0, 1 and 2 in their own places are
+   * 'inherit'. The stdin of a child is empty in every case, and `child.stdin` is null.
    * @default 'inherit', or 'pipe' with `silent`
    */
-  stdio?: 'inherit' | 'pipe' | 'ignore' | readonly (string | null | undefined)[] | undefined
+  stdio?: 'inherit' | 'pipe' | 'ignore' | readonly (string | number | null | undefined)[] | undefined
   /** Only false. */
   detached?: false | undefined
 }

@@ -13,6 +13,7 @@ import {
   checkMessage,
   coded,
   fromJson,
+  isInternal,
   sendCallback,
   toJson,
 } from '../fork-message.js'
@@ -221,7 +222,12 @@ class ForkedChild extends EventEmitter {
         this.emit('disconnect')
         return
       }
-      this.#pending.push(this.#fromWire(wire))
+      const message = this.#fromWire(wire)
+      if (isInternal(message)) {
+        this.#emitSafely(() => this.emit('internalMessage', message, undefined))
+        return
+      }
+      this.#pending.push(message)
       if (this.#pending.length === 1) this.#deliverPending()
     })
   }
