@@ -297,7 +297,7 @@ export type Source<Item> = (Iterable<Item> | AsyncIterable<Item>) & NotText
 /** What turns an item into a result, and so decides where that happens. */
 export type Mapper<Item, Result> = ((item: Item, context: Context) => Result) | Operation<Item, Result>
 
-/** What a mapper is told beside its item. */
+/** What a mapper is told beside its item. Ask it, or take it apart: a copy (`{ ...context }`) has the `index` alone. */
 export interface Context {
   /** Position of the item in its source, from 0. */
   readonly index: number
@@ -309,7 +309,7 @@ export interface Context {
   /**
    * Raised when the results of this call are no longer wanted: after `break`, an abort, or an error of another item. With
    * a `timeout`, each try has a signal of its own, which is raised with a {@link TaskTimeoutError} when its time is over,
-   * too.
+   * too. In a worker process its `reason` is an AbortError otherwise: that of the caller's signal stays with the caller.
    */
   readonly signal: AbortSignal
   /** The same as the export {@link skip}: `return context.skip` yields nothing for this item. */
@@ -873,7 +873,7 @@ export interface WorkerPoolOptions {
   size?: number | undefined
   /**
    * How many processes there are at least, from the first use of the pool to its end, also without anything to do: from 0
-   * to `maxWorkers`.
+   * to `maxWorkers`. Where `pool.size` is made less than that, it is that many.
    * @default 0: processes start when there is work for them
    */
   minWorkers?: number | undefined
@@ -1109,7 +1109,8 @@ export interface WorkerPool<Item = any, Result = any> extends Operation<Item, Re
    * It may be changed at any time, and calls under way follow: a call without a `concurrency` of its own runs as many items
    * at once as the pool can, one with it no more than that. Where the pool grows, processes start as soon as there is work
    * for them. Where it shrinks, processes end between items: what they have begun ends there, what they have not goes to
-   * others; nothing is lost or run twice. Until then more items may run than the new size has room for.
+   * others; nothing is lost or run twice. Until then more items may run than the new size has room for. It may be less than
+   * `minWorkers`, which are only so many then; made larger again, they are back. After `close()` nothing follows it.
    * @throws {TypeError} ERR_INVALID_ARG_TYPE
    * @throws {RangeError} ERR_OUT_OF_RANGE
    * @example
@@ -1168,7 +1169,8 @@ export interface WorkerPool<Item = any, Result = any> extends Operation<Item, Re
    */
   postMessage(value: unknown): number
   /**
-   * Start all processes now, and settle when each of them is ready for work.
+   * Start all processes now, and settle when each of them is ready for work. While `minFreeMemory` is not there none is
+   * started, and this waits as well.
    * @throws {WorkerStartError} ERR_WORKER_START (as a rejection): a process could not get ready.
    * @throws {PoolClosedError} ERR_POOL_CLOSED (as a rejection): the pool was closed before.
    * @example

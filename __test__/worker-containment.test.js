@@ -95,6 +95,9 @@ describe('rlimits', () => {
     assert.ok(error instanceof WorkerStartError)
     assert.equal(error.code, 'ERR_WORKER_START')
     assert.match(error.message, /could not be started: rlimits\.openFiles was refused: .*\(os error 1\)/)
+    assert.equal(error.cause.code, 'EPERM')
+    assert.equal(error.cause.errno, -1)
+    assert.match(error.cause.message, / EPERM: rlimits\.openFiles was refused/)
   })
 
   test('too few to start with are a start error', LIMIT, async (t) => {

@@ -5,7 +5,14 @@ import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
-import { isWorker, PoolClosedError, parallelMap, SerializationError, workerPool } from '../index.js'
+import {
+  failureOf,
+  isWorker,
+  PoolClosedError,
+  parallelMap,
+  SerializationError,
+  workerPool,
+} from '../index.js'
 import {
   ACTS,
   children,
@@ -233,8 +240,39 @@ describe('run()', () => {
           [4, 4],
         ],
       )
+      const [item, result] = [outcomes[1].reason, outcomes[3].reason]
+      assert.deepEqual([item.index, item.attempt, 'worker' in item], [1, 1, false])
+      assert.deepEqual([result.index, result.attempt], [3, 1])
+      assert.equal(result.worker, failureOf(result).worker)
     }
   })
+
+  test(
+    'what cannot be cloned says where it was, at each try; what a mapper threw stays as it was',
+    LIMIT,
+    async (t) => {
+      const pool = openPool(t, undefined, { size: 1 })
+      const bad = { act: 'eval', code: 'return () => {}' }
+      const tried = { retries: 1, backoff: { initial: 0 } }
+      const error = await rejection(parallelMap([value(0), bad], pool, tried).toArray())
+      const where = ({ index, attempt, worker }) => ({ index, attempt, worker })
+      assert.deepEqual(where(error), { index: 1, attempt: 2, worker: 0 })
+      assert.deepEqual(failureOf(error).errors.map(where), [{ index: 1, attempt: 1, worker: 0 }])
+      assert.deepEqual(where(await rejection(pool.run(bad))), { index: undefined, attempt: 1, worker: 0 })
+      assert.deepEqual(where(await rejection(pool.run(bad, tried))), { index: 0, attempt: 2, worker: 0 })
+
+      const kept = Object.freeze(new SerializationError('frozen'))
+      const placed = new SerializationError('of another pool', { attempt: 3, worker: 7 })
+      const promises = [kept, placed].map((reason) => Promise.reject(reason))
+      const outcomes = await parallelMap(promises, pool, { settled: true }).toArray()
+      assert.deepEqual(
+        outcomes.map(({ reason }) => reason),
+        [kept, placed],
+      )
+      assert.deepEqual(where(kept), { index: undefined, attempt: undefined, worker: undefined })
+      assert.deepEqual(where(placed), { index: undefined, attempt: 3, worker: 7 })
+    },
+  )
 })
 
 describe('close()', () => {

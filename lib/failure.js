@@ -1,5 +1,7 @@
 // What is known about a failed item beside its error, which stays as it was thrown: kept as long as the error itself.
 
+import { SerializationError } from './errors.js'
+
 /**
  * @typedef {object} Failure
  * @property {number} index position of the item in its source, from 0
@@ -23,6 +25,17 @@ export function failureOf(error) {
 export function noteFailure(error, failure) {
   if ((typeof error === 'object' && error !== null) || typeof error === 'function')
     failures.set(error, failure)
+}
+
+/**
+ * Say where it was that something could not be copied: who found out did not know. What has such words already keeps them.
+ * @param {any} error
+ * @param {{ index?: number, attempt: number, worker?: number }} where
+ */
+export function place(error, { index, attempt, worker }) {
+  if (!(error instanceof SerializationError) || 'attempt' in error || !Object.isExtensible(error)) return
+  if (index !== undefined) Object.assign(error, { index })
+  Object.assign(error, worker === undefined ? { attempt } : { attempt, worker })
 }
 
 /**

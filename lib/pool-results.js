@@ -1,7 +1,7 @@
 // Outcomes of one call, from their arrival to their being taken: entries of batches, decoded in groups.
 
 import { ENTRY_WORDS, ERROR, indexOf, LOST, SKIPPED, statusOf, TIMED_OUT, VALUE } from './batch-reader.js'
-import { noteFailure, withError } from './failure.js'
+import { noteFailure, place, withError } from './failure.js'
 import { crashError, timeoutError } from './worker-failure.js'
 
 /** @typedef {import('./batch-reader.js').Entries} Entries */
@@ -180,6 +180,9 @@ export class PoolResults {
           } catch (error) {
             kind = ERROR
             value = error
+            const index = indexOf(words, at)
+            const { attempt, errors } = this.#tried.get(index) ?? FIRST_TRY
+            this.#failures[this.#values.length] = this.#noted(error, { index, attempt, worker, errors })
           }
         } else if (status !== SKIPPED) {
           value = this.#errorAt(words, at, bytes, row, text + textAt)
@@ -237,9 +240,19 @@ export class PoolResults {
     // What never left has run nowhere; what was refused was, where its try failed.
     const worker = before ? tried?.worker : words[at + 2]
     const errors = tried?.errors ?? NO_ERRORS
-    this.#lastFailure = worker === undefined ? { index, attempt, errors } : { index, attempt, worker, errors }
-    noteFailure(error, this.#lastFailure)
+    const failure = worker === undefined ? { index, attempt, errors } : { index, attempt, worker, errors }
+    this.#lastFailure = this.#noted(error, failure)
     return error
+  }
+
+  /**
+   * @param {unknown} error
+   * @param {Failure} failure
+   */
+  #noted(error, failure) {
+    place(error, failure)
+    noteFailure(error, failure)
+    return failure
   }
 
   /**
@@ -283,6 +296,7 @@ const DECODED_AT_ONCE = 256
 const DECODED_BYTES_AT_ONCE = 1 << 20
 /** @type {readonly unknown[]} */
 const NO_ERRORS = Object.freeze([])
+const FIRST_TRY = Object.freeze({ attempt: 1, errors: NO_ERRORS })
 
 /** @typedef {import('./failure.js').Failure} Failure */
 /** @typedef {{ attempt: number, worker: number | undefined, errors: readonly unknown[] }} Tried */

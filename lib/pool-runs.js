@@ -3,7 +3,7 @@
 
 import { ENTRY_WORDS, indexOf, LOST, SKIPPED, statusOf, VALUE } from './batch-reader.js'
 import { FIXED_INDEX } from './chunk-flags.js'
-import { noteFailure } from './failure.js'
+import { noteFailure, place } from './failure.js'
 import { NO_KEYS } from './item-key.js'
 import { crashError } from './worker-failure.js'
 
@@ -162,10 +162,13 @@ export class PoolRuns {
         waiter?.reject(crash)
       } else {
         const error = this.#core.toError(decode(bytes, row, rowEnd), { attempt, worker })
+        place(error, { attempt, worker })
         noteFailure(error, { index: 0, attempt, worker, errors: [] })
         waiter?.reject(error)
       }
     } catch (error) {
+      place(error, { attempt, worker })
+      noteFailure(error, { index: 0, attempt, worker, errors: [] })
       waiter?.reject(error)
     }
   }

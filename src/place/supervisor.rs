@@ -5,6 +5,7 @@
 use super::{
     Exit, Pool,
     command::Speaker,
+    limits::refusal,
     memory::{self, Report},
     output::{Listener, Outputs},
     pool::Core,
@@ -226,7 +227,8 @@ fn begin(start: Start, forward: mpsc::Sender<Vec<u8>>, running: Rc<RefCell<HashM
         let exit = match process {
             Ok(process) => process.end(forget).await,
             Err(error) => {
-                let spawn_errno = error.raw_os_error();
+                // Of a limit that was refused it says which, too.
+                let spawn_errno = refusal(&error).map_or(error.raw_os_error(), |(_, why)| why.raw_os_error());
                 Exit { spawn_error: Some(launch.why(&error)), spawn_errno, ..Exit::default() }
             }
         };
