@@ -1315,7 +1315,7 @@ export interface CommandPoolOptions
   /**
    * Items that a program is sent before it has answered: an integer from 1 to 16,384. What was sent cannot be given to
    * another one, unless the program ends.
-   * @default 'auto': as many as take it about 4 ms, at least 1
+   * @default 'auto': as many as take it about 4 ms, at least 1; more are sent when these are answered
    */
   readAhead?: number | 'auto' | undefined
   /**

@@ -113,6 +113,11 @@ test('a signal is a crash; a result may be no JSON, or too large', LIMIT, async 
     code: 'ERR_COMMAND_PROTOCOL',
     message: /more than 100000 bytes/,
   })
+  // What comes first is more than it may be.
+  await assert.rejects(sh(t, 'head -c 5000 /dev/zero | tr "\\0" x', { maxLineBytes: 1000 }).run('x'), {
+    code: 'ERR_COMMAND_PROTOCOL',
+    line: `${'x'.repeat(200)}…`,
+  })
   await assert.rejects(large.run('x'.repeat(3_000_000)), { code: 'ERR_WORKER_START' })
   assert.equal(await large.run(3), 'xxx')
 })

@@ -64,7 +64,33 @@ describe('broken protocols', () => {
     await assert.rejects(huge.run(Buffer.from('\n')), PROTOCOL)
   })
 
-  test('more than one line for an item', LIMIT, async (t) => {
+  // Each line is a write of its own, so the second one comes when the first one may have been read.
+  const TWICE = {
+    'a shell': ['sh', ['-c', 'while read line; do echo "$line"; echo "$line"; done']],
+    sed: ['sed', ['-u', 'p']],
+    Python: [
+      'python3',
+      ['-c', 'import sys\nfor line in sys.stdin: print(line.strip()); print(line.strip())'],
+    ],
+  }
+  for (const [name, [command, args]] of Object.entries(TWICE)) {
+    test(`two lines for each item, in two writes: ${name}`, LIMIT, async (t) => {
+      for (const options of [{ size: 1 }, { size: 1, readAhead: 1 }, { size: 3 }]) {
+        const pool = openCommand(t, command, args, { stderr: 'ignore', ...options })
+        for (const length of [1, 2, 5, 40]) {
+          const outcomes = await parallelMap(numbers(length), pool, { settled: true }).toArray()
+          assert.deepEqual(
+            outcomes.map(({ reason }) => reason?.code),
+            numbers(length).map(() => 'ERR_COMMAND_PROTOCOL'),
+          )
+          assert.equal(outcomes[0].reason.line, '0')
+        }
+        await assert.rejects(pool.run(7), { ...PROTOCOL, line: '7', message: /no item waited for: "7"/ })
+      }
+    })
+  }
+
+  test('both lines in one write', LIMIT, async (t) => {
     const pool = shell(t, 'while read line; do printf "%s\\n%s\\n" "$line" "extra"; done', {
       format: 'lines',
     })
@@ -73,6 +99,45 @@ describe('broken protocols', () => {
       line: 'extra',
       message: /no item waited for: "extra"/,
     })
+  })
+
+  test(
+    'one line too many, in the middle or at the end, moves no result to another item',
+    LIMIT,
+    async (t) => {
+      for (const extra of [0, 2, 4, 19]) {
+        const script = `while read line; do echo "$line"; if [ "$line" = ${extra} ]; then echo "$line"; fi; done`
+        for (const options of [{}, { readAhead: 1 }, { size: 2 }]) {
+          const pool = shell(t, script, options)
+          const outcomes = await parallelMap(numbers(20), pool, { settled: true }).toArray()
+          for (const { index, status, value } of outcomes)
+            if (status === 'fulfilled') assert.equal(value, index)
+          const { reason } = outcomes[extra]
+          assert.equal(reason?.code, 'ERR_COMMAND_PROTOCOL', `item ${extra} of 20`)
+          if (options.readAhead === 1) {
+            const failed = outcomes.filter(({ status }) => status === 'rejected')
+            assert.deepEqual([failed.length, reason.line], [1, String(extra)])
+          }
+        }
+      }
+    },
+  )
+
+  test('a banner that could be an answer is none', LIMIT, async (t) => {
+    for (const [script, format] of [
+      ['echo 0; exec cat', 'ndjson'],
+      ['echo Ready.; exec cat', 'lines'],
+      ['echo 1; echo 2; while read line; do echo "$line"; done', 'lines'],
+      ['echo 0', 'lines'],
+    ]) {
+      const pool = shell(t, script, { format })
+      await assert.rejects(pool.run('x'), PROTOCOL)
+      const outcomes = await parallelMap(['a', 'b', 'c'], pool, { settled: true }).toArray()
+      assert.deepEqual(
+        outcomes.map(({ reason }) => reason?.code),
+        ['a', 'b', 'c'].map(() => 'ERR_COMMAND_PROTOCOL'),
+      )
+    }
   })
 
   test('a line that nobody asked for, where no item is left to fail, is a warning', LIMIT, async (t) => {
@@ -201,8 +266,9 @@ describe('programs that hold their answers back', () => {
       stderr: 'ignore',
     })
     const outcomes = await parallelMap([1, 3, 2], pool, { settled: true }).toArray()
-    assert.deepEqual([outcomes[0].value, outcomes[1].value], [1, 3])
+    for (const { value, status, index } of outcomes)
+      if (status === 'fulfilled') assert.equal(value, [1, 3][index])
     // grep says by its exit code that no line has passed; it has answered before, or is a new process.
-    assert.match(outcomes[2].reason.code, /^ERR_(STALLED|WORKER_CRASHED)$/)
+    assert.match(outcomes[2].reason.code, /^ERR_(STALLED|COMMAND_PROTOCOL|WORKER_CRASHED)$/)
   })
 })

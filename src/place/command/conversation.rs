@@ -5,12 +5,13 @@ use super::{
     Line,
     fault::Kind,
     speech::{PART_BYTES, Take, read},
+    talk::Held,
     waits::{self, Waits},
 };
 use crate::place::{Exit, Notice, spawn::kill_group};
 use std::{
     fs::File,
-    io::{self, Write},
+    io::{self, Read, Write},
     os::fd::AsRawFd,
     sync::Arc,
     time::Duration,
@@ -39,6 +40,19 @@ pub struct Conversation {
     /// Its stdin was closed so that it answers: when, and whether it was certain that it waited for input.
     flushed: Option<(Instant, bool)>,
     killed: bool,
+    /// Some of what it has answered is held.
+    doubt: Option<Doubt>,
+    /// How long all of it is held where nobody can see that it asks for more.
+    patience: Duration,
+}
+
+/// Answers that are not believed yet.
+#[derive(Clone, Copy, Debug)]
+struct Doubt {
+    since: Instant,
+    /// Since when these are the answers to all that it was sent.
+    whole: Option<Instant>,
+    look: Instant,
 }
 
 impl Conversation {
@@ -63,6 +77,8 @@ impl Conversation {
             looks: 0,
             flushed: None,
             killed: false,
+            doubt: None,
+            patience: PATIENCE,
         }
     }
 
@@ -81,13 +97,14 @@ impl Conversation {
             }
             (self.stdin.is_some() && !talk.unwritten().is_empty(), looks)
         };
-        let next_look = self.next_look;
+        let (next_look, doubt) = (self.next_look, self.doubt);
         let deadline = self.deadline;
         tokio::select! {
             () = line.changed() => {}
             () = until_writable(self.stdin.as_mut()), if writes => self.write(),
             count = read_from(self.stdout.as_mut(), &mut self.buffer), if self.stdout.is_some() => self.read(count),
             () = tokio::time::sleep_until(next_look), if looks => self.look(),
+            () = tokio::time::sleep_until(doubt.map_or(next_look, |doubt| doubt.look)), if doubt.is_some() => self.doubt(),
             () = tokio::time::sleep_until(deadline.map_or(next_look, |(at, _)| at)), if deadline.is_some() => self.give_up(),
         }
     }
@@ -95,9 +112,10 @@ impl Conversation {
     /// Its stdout, and what takes what is read from it.
     pub fn listening(&mut self) -> (&mut Option<AsyncFd<File>>, Take) {
         let line = Arc::clone(&self.line);
+        let stdin = self.stdin().and_then(|pipe| pipe.try_clone().ok());
         let take = move |bytes: &[u8]| {
             let mut talk = line.talk();
-            talk.read(bytes, line.now());
+            talk.read(bytes, stdin.as_ref().map_or(0, unread), line.now());
             !talk.is_broken()
         };
         (&mut self.stdout, Box::new(take))
@@ -167,6 +185,9 @@ impl Conversation {
         let Some(count) = count else { return };
         if count == 0 {
             self.stdout = None;
+            if self.line.talk().held() == Held::All {
+                self.believe();
+            }
             self.end_within(CLOSED_STDOUT, Some("it closed its stdout and did not answer"));
             return;
         }
@@ -174,7 +195,7 @@ impl Conversation {
         let line = Arc::clone(&self.line);
         let (broken, through) = {
             let mut talk = line.talk();
-            talk.read(&self.buffer[..count], line.now());
+            talk.read(&self.buffer[..count], self.unread(), line.now());
             (talk.is_broken(), talk.is_closed() && !talk.runs())
         };
         if through && self.flushed.is_none() {
@@ -190,7 +211,78 @@ impl Conversation {
         } else {
             // First of all it should have something to do.
             self.write();
+            self.weigh();
         }
+        self.heed_answers();
+    }
+
+    /// Something has come: when is it believed?
+    fn weigh(&mut self) {
+        let held = self.line.talk().held();
+        if held == Held::Nothing {
+            self.doubt = None;
+            return;
+        }
+        let now = Instant::now();
+        let doubt = self.doubt.get_or_insert(Doubt { since: now, whole: None, look: now });
+        if held == Held::All {
+            doubt.whole = Some(now);
+            // Most of the time it asks for more already.
+            self.doubt();
+        } else if now - doubt.since > HELD_AT_MOST {
+            self.believe();
+        } else {
+            doubt.look = now + SILENT;
+        }
+    }
+
+    /// Sees whether what it has answered is all that it has to say.
+    fn doubt(&mut self) {
+        let Some(doubt) = self.doubt.take() else { return };
+        let Some(whole) = doubt.whole else {
+            // Either it holds answers back, or it has left an item out: `look` sees to that.
+            if !(self.may_leave_out() && waits::of(self.pid) == Waits::ForInput) {
+                self.believe();
+            }
+            return;
+        };
+        for _ in 0..YIELDS {
+            match waits::of(self.pid) {
+                Waits::ForInput => return self.hear_out(),
+                // Nothing came of that before.
+                Waits::ForSomething if self.patience == TICK => return self.hear_out(),
+                Waits::ForSomething => break,
+                Waits::No => std::thread::yield_now(),
+            }
+        }
+        let now = Instant::now();
+        if now - whole < self.patience {
+            self.doubt = Some(Doubt { look: now + TICK, ..doubt });
+        } else {
+            // It is one of those of which nothing can be seen, and each of its answers would wait as long.
+            self.patience = TICK;
+            self.hear_out();
+        }
+    }
+
+    fn may_leave_out(&self) -> bool {
+        let talk = self.line.talk();
+        !talk.flows() && !talk.is_closed() && talk.unwritten().is_empty() && self.unread() == 0
+    }
+
+    /// Reads once more, now that it should have said all: believes it if there is nothing.
+    fn hear_out(&mut self) {
+        let heard = self.stdout.as_mut().map(|stdout| stdout.get_mut().read(&mut self.buffer));
+        match heard {
+            Some(Ok(count)) => self.read(Some(count)),
+            _ => self.believe(),
+        }
+    }
+
+    fn believe(&mut self) {
+        self.doubt = None;
+        self.line.talk().believe(self.line.now());
+        self.write();
         self.heed_answers();
     }
 
@@ -243,11 +335,11 @@ impl Conversation {
 
     /// Bytes that were written, and that it has not read.
     fn unread(&self) -> usize {
-        let mut unread: libc::c_int = 0;
-        let Some(pipe) = self.stdin.as_ref().map(AsyncFd::get_ref).or(self.closed.as_ref()) else { return 0 };
-        // SAFETY: writes one int into a live one.
-        let result = unsafe { libc::ioctl(pipe.as_raw_fd(), libc::FIONREAD, &raw mut unread) };
-        if result == 0 { usize::try_from(unread).unwrap_or(0) } else { 0 }
+        self.stdin().map_or(0, unread)
+    }
+
+    fn stdin(&self) -> Option<&File> {
+        self.stdin.as_ref().map(AsyncFd::get_ref).or(self.closed.as_ref())
     }
 
     /// Whether it, and all that it has started, have closed their stdin.
@@ -301,6 +393,14 @@ impl Conversation {
     }
 }
 
+/// Bytes in a pipe.
+fn unread(pipe: &File) -> usize {
+    let mut unread: libc::c_int = 0;
+    // SAFETY: writes one int into a live one.
+    let result = unsafe { libc::ioctl(pipe.as_raw_fd(), libc::FIONREAD, &raw mut unread) };
+    if result == 0 { usize::try_from(unread).unwrap_or(0) } else { 0 }
+}
+
 async fn read_from(end: Option<&mut AsyncFd<File>>, buffer: &mut [u8]) -> Option<usize> {
     match end {
         Some(end) => read(end, buffer).await,
@@ -322,6 +422,16 @@ async fn until_writable(end: Option<&mut AsyncFd<File>>) {
     }
 }
 
+/// Looks in a row at a program that has answered, while it runs: on a busy machine it has not come to ask for more yet.
+const YIELDS: u32 = 4;
+/// How often it is looked at after that (a timer takes a millisecond), and how long answers are held of one that still runs
+/// then, where that was in vain before.
+const TICK: Duration = Duration::from_micros(100);
+/// How long they are the first time: it may only have had no processor.
+const PATIENCE: Duration = Duration::from_millis(20);
+/// Answers are held no longer where others are still to come: after a silence, and in all.
+const SILENT: Duration = Duration::from_millis(2);
+const HELD_AT_MOST: Duration = Duration::from_millis(10);
 const PIPE_BYTES: libc::c_int = 256 << 10;
 /// How long a program may take to end whose stdin was closed, and in which nothing runs.
 const ENDS_WITHIN: Duration = Duration::from_secs(5);

@@ -109,9 +109,9 @@ impl Whole {
 
     fn take(&mut self, bytes: &[u8]) -> bool {
         self.is_too_much |= self.bytes.len() + bytes.len() > self.most;
-        if !self.is_too_much {
-            self.bytes.extend_from_slice(bytes);
-        }
+        // An error shows how it begins.
+        let kept = if self.is_too_much { bytes.len().min(ENOUGH_TO_SHOW) } else { bytes.len() };
+        self.bytes.extend_from_slice(&bytes[..kept]);
         !self.is_too_much
     }
 }
@@ -150,6 +150,8 @@ pub async fn read(end: &mut AsyncFd<File>, buffer: &mut [u8]) -> Option<usize> {
     }
 }
 
+/// More than an error shows of an answer (`format::shown`).
+const ENOUGH_TO_SHOW: usize = 256;
 /// Most bytes that are read at once.
 pub const PART_BYTES: usize = 64 << 10;
 /// Most that is read after the exit; see `output.rs`.

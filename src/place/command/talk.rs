@@ -4,6 +4,10 @@
 //! stands behind it in the pipe has not begun, as far as we can know. That is what is charged with a crash, and what
 //! a time-out counts from. Items are sent ahead only as far as the program is quick: those that it has been sent cannot be
 //! taken back. When it ends, what it has left unread in its stdin has not begun either: how fast we wrote does not matter.
+//!
+//! An answer has no name on it: one too many moves all that follow to other items. So what a program has answered is held
+//! until it is [believed](Talk::believe), and what comes next is sent only then: whoever listens does so when it asks for
+//! more, and has said nothing else. If it has, nothing of what is held is a result.
 
 use super::{
     fault::{Fault, Kind, VALUE},
@@ -11,12 +15,14 @@ use super::{
 };
 use crate::{
     engine::{Micros, Status, WorkerId},
-    place::{Events, Exit, ItemSize, Outcome},
+    place::{Events, Exit},
 };
 use part::Part;
+use said::Said;
 use std::collections::VecDeque;
 
 mod part;
+mod said;
 
 /// How the programs of a pool are spoken to.
 #[derive(Clone, Copy, Debug)]
@@ -28,10 +34,14 @@ pub struct Protocol {
     pub max_answer: usize,
 }
 
-#[derive(Debug)]
-enum Answer {
-    Outcome { cell: u8, item: u32, status: Status, at: usize, bytes: usize },
-    Done { cell: u8, micros: u32 },
+/// What of a program's answers nobody has heard yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Held {
+    Nothing,
+    /// Answers, while others are still to come.
+    Some,
+    /// The answers to all that it was sent.
+    All,
 }
 
 /// See the module's documentation.
@@ -39,17 +49,18 @@ enum Answer {
 pub struct Talk {
     protocol: Protocol,
     parts: VecDeque<Part>,
-    /// Answers that the engine has not heard, and their rows.
-    answers: Vec<Answer>,
-    rows: Vec<u8>,
+    /// For the engine, and what is not believed yet.
+    said: Said,
+    held: Said,
     /// Read, but no whole answer yet; how much of it was looked at.
     unread: Vec<u8>,
     seen: usize,
     /// Items that were sent and not answered.
     asked: u32,
     ahead: u32,
-    /// When an answer came last, or the first item was sent after a pause.
+    /// When the first item was sent of those that run, and how many of them were answered.
     moved: Micros,
+    answered: u32,
     /// When the part before ended.
     part_began: Micros,
     /// It keeps its answers until its stdin is closed: it is told all there is at once.
@@ -63,6 +74,8 @@ pub struct Talk {
     untouched: usize,
     /// It is not listened to any more, and is killed: the first item without an answer fails of this.
     fault: Option<Fault>,
+    /// What is held fails of it instead: nobody knows what belongs to which item.
+    distrusted: bool,
     /// A line for which there was no item at all.
     surplus: Option<String>,
 }
@@ -73,13 +86,14 @@ impl Talk {
         Self {
             protocol,
             parts: VecDeque::new(),
-            answers: Vec::new(),
-            rows: Vec::new(),
+            said: Said::default(),
+            held: Said::default(),
             unread: Vec::new(),
             seen: 0,
             asked: 0,
             ahead: 1,
             moved: 0,
+            answered: 0,
             part_began: 0,
             buffers: false,
             closed: false,
@@ -87,6 +101,7 @@ impl Talk {
             answers_since: 0,
             untouched: 0,
             fault: None,
+            distrusted: false,
             surplus: None,
         }
     }
@@ -104,7 +119,9 @@ impl Talk {
     /// How many of the items in the cell run, or have ended.
     #[must_use]
     pub fn claimed(&self, cell: u8, items: u32) -> u32 {
-        let Some(at) = self.parts.iter().position(|part| part.cell == cell) else { return 0 };
+        let Some(at) = self.parts.iter().position(|part| part.cell == cell) else {
+            return if self.held.has_done(cell) || self.said.has_done(cell) { items } else { 0 };
+        };
         let runs = at == 0 && self.fault.is_none() && self.runs();
         (self.parts[at].answered + u32::from(runs)).min(items)
     }
@@ -144,8 +161,12 @@ impl Talk {
     /// The program has read something, or may, of the first item without an answer.
     #[must_use]
     pub fn runs(&self) -> bool {
+        self.runs_without(self.untouched)
+    }
+
+    fn runs_without(&self, untouched: usize) -> bool {
         let behind: usize = self.parts.iter().skip(1).map(|part| part.written).sum();
-        self.parts.front().is_some_and(|part| part.has_begun(self.untouched.saturating_sub(behind)))
+        self.parts.front().is_some_and(|part| part.has_begun(untouched.saturating_sub(behind)))
     }
 
     /// Its stdin is closed, and the last so many bytes that were written to it nobody has read: items that were not
@@ -206,22 +227,44 @@ impl Talk {
     /// There is something for the engine.
     #[must_use]
     pub fn has_answers(&self) -> bool {
-        !self.answers.is_empty()
+        !self.said.is_empty()
     }
 
-    /// Takes what it has written to its stdout.
-    pub fn read(&mut self, bytes: &[u8], now: Micros) {
+    #[must_use]
+    pub const fn held(&self) -> Held {
+        match (self.held.has_values() && self.fault.is_none(), self.asked) {
+            (false, _) => Held::Nothing,
+            (true, 0) => Held::All,
+            (true, _) => Held::Some,
+        }
+    }
+
+    /// Items are sent while others run, however long that takes: somebody has said so.
+    #[must_use]
+    pub fn flows(&self) -> bool {
+        self.protocol.read_ahead.is_some_and(|most| most > 1)
+    }
+
+    /// What is held are results: it has said no more than it was asked for, as far as anybody can see.
+    pub fn believe(&mut self, now: Micros) {
+        self.said.append(&mut self.held);
+        self.send(now);
+    }
+
+    /// Takes what it has written to its stdout. Of what was written to its stdin it had not read the last `untouched`
+    /// bytes: an answer to any of that there is none.
+    pub fn read(&mut self, bytes: &[u8], untouched: usize, now: Micros) {
         if self.is_broken() {
             return;
         }
         let mut unread = std::mem::take(&mut self.unread);
         unread.extend_from_slice(bytes);
-        let (mut at, mut seen, mut count) = (0, self.seen, 0);
+        let (mut at, mut seen, mut count) = (0, self.seen, 0u32);
         while !self.is_broken() {
             let rest = &unread[at..];
             match next_answer(self.protocol.format, rest, seen, self.protocol.max_answer) {
                 Next::Whole { start, end, next } => {
-                    self.answer(&rest[start..end], now);
+                    self.answer(&rest[start..end], untouched, now);
                     (at, seen) = (at + next, 0);
                     count += 1;
                 }
@@ -241,8 +284,11 @@ impl Talk {
             unread.shrink_to(1 << 20);
         }
         (self.unread, self.seen) = (unread, seen);
-        if count > 0 {
-            self.pace(count, now);
+        if count > 0 && !self.is_broken() {
+            self.answered += count;
+            if self.asked == 0 {
+                self.pace(now);
+            }
             self.send(now);
         }
     }
@@ -254,14 +300,19 @@ impl Talk {
             if !unread.is_empty() && self.waits() {
                 if self.protocol.format.end().is_some() {
                     // The last line may come without its end.
-                    self.answer(&unread, now);
+                    self.answer(&unread, 0, now);
                 } else {
                     self.fail(Kind::Protocol, "it ended in the middle of an answer".into(), Some(shown(&unread)));
                 }
             }
             // An item of which it has read nothing has not begun: it runs in the next process.
             let waits = self.runs();
-            if waits && self.flushed && self.answers_since == 0 {
+            // It had read all it was sent, and has answered some of it: a line was left out, but which?
+            self.distrusted |= waits && self.flushed && self.held.has_values();
+            if waits && self.flushed && self.held.has_values() {
+                let reason = "it answered too little: it had read everything, waited for more, and left an item out";
+                self.fail(Kind::Protocol, reason.into(), None);
+            } else if waits && self.flushed && self.answers_since == 0 {
                 let reason = "it answered nothing, not even when its stdin was closed, and exited with code 0";
                 self.fail(Kind::Stalled, reason.into(), None);
             } else if waits {
@@ -271,83 +322,62 @@ impl Talk {
         if let Some(fault) = self.fault.take() {
             exit.violation = Some(fault.reason.clone());
             let fault = fault.after(exit);
-            if self.waits() {
-                self.put(Status::Error, &fault.row(), now);
+            let row = fault.row();
+            if self.distrusted {
+                self.held.distrust(&row);
+            }
+            // Of what it answered too early it has read nothing.
+            if self.waits() && (!self.distrusted || self.runs()) {
+                self.put(&row, now);
             }
             // Whatever was behind it goes elsewhere.
             self.fault = Some(fault);
         }
+        self.said.append(&mut self.held);
     }
 
-    /// Hands over what it has answered.
+    /// Hands over what it has answered, as far as that is believed.
     pub fn drain(&mut self, worker: WorkerId, events: &mut dyn Events) {
-        for answer in self.answers.drain(..) {
-            match answer {
-                Answer::Outcome { cell, item, status, at, bytes } => {
-                    let size = ItemSize { row: bytes as u32, text: 0 };
-                    let row = &self.rows[at..at + bytes];
-                    // What is false is not ours: we say only what was asked.
-                    events.outcome(worker, Outcome { cell, item, status, size }, &mut |rows, _| {
-                        rows.extend_from_slice(row);
-                    });
-                }
-                Answer::Done { cell, micros } => {
-                    events.chunk_done(worker, cell, micros);
-                }
-            }
-        }
-        self.rows.clear();
-        self.rows.shrink_to(1 << 20);
+        self.said.drain(worker, events);
     }
 
-    fn answer(&mut self, answer: &[u8], now: Micros) {
+    fn answer(&mut self, answer: &[u8], untouched: usize, now: Micros) {
         if !self.waits() {
-            self.take_for_surplus(answer, now);
+            self.take_for_surplus(answer);
+        } else if !self.runs_without(untouched) {
+            self.distrusted = self.held.has_values();
+            let reason = "it wrote a line before it had read the item".into();
+            self.fail(Kind::Protocol, reason, Some(shown(answer)));
         } else if let Some(fault) = self.protocol.format.fault_of(answer) {
             self.fail(Kind::Protocol, format!("an answer {fault}"), Some(shown(answer)));
         } else {
-            let at = self.rows.len();
-            self.rows.push(VALUE);
-            self.rows.extend_from_slice(answer);
-            self.note(Status::Value, at, now);
             self.answers_since += 1;
+            self.note(now, |held, cell, item| held.value(cell, item, answer));
         }
     }
 
-    /// Nobody has asked for this. Which item it answers twice nobody knows: the last one, if nobody has heard of its answer
-    /// yet, else the next one has to fail for it, so that somebody hears of it.
-    fn take_for_surplus(&mut self, line: &[u8], now: Micros) {
-        let reason = "it wrote a line that no item waited for";
-        let fault = || Fault::new(Kind::Protocol, reason.into(), Some(shown(line)));
-        let last = self.answers.iter_mut().rev().find_map(|answer| match answer {
-            Answer::Outcome { status: status @ Status::Value, at, bytes, .. } => Some((status, at, bytes)),
-            _ => None,
-        });
-        if let Some((status, at, bytes)) = last {
-            let row = fault().row();
-            (*status, *at, *bytes) = (Status::Error, self.rows.len(), row.len());
-            self.rows.extend_from_slice(&row);
+    /// Nobody has asked for this. Which item it answers twice nobody knows: one of those whose answers nobody has heard of
+    /// yet, if there are any, else the next one has to fail for it, so that somebody hears of it.
+    fn take_for_surplus(&mut self, line: &[u8]) {
+        if self.held.has_values() {
+            self.distrusted = true;
         } else if let Some(part) = self.parts.front_mut() {
             part.sent += 1;
             self.asked += 1;
-            self.put(Status::Error, &fault().row(), now);
         } else {
             self.surplus = Some(shown(line));
         }
-        self.fault = Some(fault());
+        self.fail(Kind::Protocol, "it wrote a line that no item waited for".into(), Some(shown(line)));
     }
 
-    fn put(&mut self, status: Status, row: &[u8], now: Micros) {
-        let at = self.rows.len();
-        self.rows.extend_from_slice(row);
-        self.note(status, at, now);
+    fn put(&mut self, row: &[u8], now: Micros) {
+        self.note(now, |held, cell, item| held.failure(cell, item, Status::Error, row));
     }
 
-    /// The first item without an answer has ended like this; the row is the end of all rows, from `at` on.
-    fn note(&mut self, status: Status, at: usize, now: Micros) {
+    /// The first item without an answer has ended.
+    fn note(&mut self, now: Micros, say: impl FnOnce(&mut Said, u8, u32)) {
         let Some(part) = self.parts.front_mut() else { return };
-        let (cell, item, bytes) = (part.cell, part.answered, self.rows.len() - at);
-        self.answers.push(Answer::Outcome { cell, item, status, at, bytes });
+        say(&mut self.held, part.cell, part.answered);
         part.answered += 1;
         self.asked -= 1;
         self.settle(now);
@@ -358,12 +388,17 @@ impl Talk {
         if self.closed || self.is_broken() {
             return;
         }
+        let flows = self.buffers || self.flows();
+        // Else it is told more when it has answered all, and that is believed.
+        if !flows && (self.asked > 0 || self.held.has_values()) {
+            return;
+        }
         let most = if self.buffers { u32::MAX } else { self.protocol.read_ahead.unwrap_or(self.ahead) };
         for part in &mut self.parts {
             while part.sent < part.items && (self.asked < most || part.has_failed(part.sent)) {
                 if !part.has_failed(part.sent) {
                     if self.asked == 0 {
-                        self.moved = now;
+                        (self.moved, self.answered) = (now, 0);
                     }
                     self.asked += 1;
                 }
@@ -380,29 +415,29 @@ impl Talk {
     fn settle(&mut self, now: Micros) {
         while let Some(part) = self.parts.front_mut() {
             while part.answered < part.items && part.answered < part.sent && part.has_failed(part.answered) {
-                let at = self.rows.len();
-                let (cell, item, status) = (part.cell, part.answered, Status::Rejected);
-                self.answers.push(Answer::Outcome { cell, item, status, at, bytes: 0 });
+                self.held.failure(part.cell, part.answered, Status::Rejected, &[]);
                 part.answered += 1;
             }
             if part.answered < part.items {
-                return;
+                break;
             }
             let took = now.saturating_sub(self.part_began);
             // A program that has to be started for each of its chunks gets large ones.
             let took = if self.buffers { took / BUFFERED_SHARE } else { took };
-            self.answers.push(Answer::Done { cell: part.cell, micros: took.min(u64::from(u32::MAX)) as u32 });
+            self.held.done(part.cell, took.min(u64::from(u32::MAX)) as u32);
             self.part_began = now;
             self.parts.pop_front();
         }
+        if !self.held.has_values() {
+            self.said.append(&mut self.held);
+        }
     }
 
-    /// So many answers have come: learns how far to send ahead.
-    fn pace(&mut self, answers: u64, now: Micros) {
-        let each = now.saturating_sub(self.moved) / answers;
+    /// All that was sent is answered: learns how far to send ahead.
+    fn pace(&mut self, now: Micros) {
+        let each = now.saturating_sub(self.moved) / u64::from(self.answered.max(1));
         let fitting = (AHEAD_MICROS / each.max(1)).clamp(1, u64::from(MAX_AHEAD)) as u32;
         self.ahead = fitting.min(self.ahead.saturating_mul(2));
-        self.moved = now;
     }
 }
 

@@ -42,7 +42,7 @@ fn what_was_written_and_not_read_has_not_begun() {
 fn after_answers_the_next_item_counts() {
     for (unread, claimed, fails) in [(4, 2, true), (5, 2, true), (6, 1, false)] {
         let mut talk = talk_of(&[4]);
-        talk.read(b"a\n", 0);
+        talk.read(b"a\n", 0, 0);
         talk.leave_unread(unread);
         assert_eq!(talk.claimed(0, 4), claimed, "{unread} bytes unread");
         let mut end = exit(0);
@@ -71,4 +71,74 @@ fn an_item_that_failed_before_is_not_the_one_that_runs() {
     assert_eq!(talk.claimed(0, 2), 2);
     talk.leave_unread(2);
     assert_eq!(talk.claimed(0, 2), 1);
+}
+
+/// A program that is sent as many as it is quick for, and a part of so many items.
+fn careful(items: u32) -> Talk {
+    let mut talk = Talk::new(Protocol { format: Format::Lines, read_ahead: None, max_answer: 100 });
+    let rows: Vec<u8> = (0..items).flat_map(|_| [VALUE, b'x']).collect();
+    let sizes = vec![ItemSize { row: 2, text: 0 }; items as usize];
+    talk.push(&crate::place::Part { rows: &rows, sizes: &sizes, ..part_in(0) }, false, 0);
+    talk
+}
+
+#[test]
+fn answers_are_heard_and_more_is_sent_only_when_they_are_believed() {
+    let mut talk = careful(4);
+    assert_eq!(talk.unwritten(), b"x\n");
+    talk.wrote(2);
+    talk.read(b"1\n", 0, 1);
+    assert_eq!((talk.held(), talk.has_answers(), talk.unwritten().len()), (Held::All, false, 0));
+    talk.believe(1);
+    assert_eq!((talk.held(), talk.has_answers(), talk.unwritten()), (Held::Nothing, true, &b"x\nx\n"[..]));
+    talk.wrote(4);
+    talk.read(b"2\n", 0, 2);
+    assert_eq!((talk.held(), talk.unwritten().len()), (Held::Some, 0));
+    talk.read(b"3\n", 0, 2);
+    assert_eq!(talk.held(), Held::All);
+}
+
+#[test]
+fn a_line_too_many_fails_what_is_held_and_no_more() {
+    let mut talk = careful(3);
+    talk.wrote(2);
+    talk.read(b"1\n", 0, 1);
+    talk.believe(1);
+    talk.wrote(4);
+    talk.read(b"2\n2\n", 0, 2);
+    talk.read(b"3\n", 0, 2);
+    let mut end = exit(0);
+    talk.end(&mut end, 2);
+    assert_eq!(statuses(&mut talk), [Status::Value, Status::Error, Status::Error]);
+    assert_eq!(end.violation.as_deref(), Some("it wrote a line that no item waited for"));
+}
+
+#[test]
+fn what_comes_before_the_item_was_read_is_no_answer() {
+    for (untouched, expected) in [(2, Status::Error), (1, Status::Value)] {
+        let mut talk = careful(1);
+        talk.wrote(2);
+        talk.read(b"Ready.\n", untouched, 1);
+        assert_eq!(talk.is_broken(), expected == Status::Error);
+        talk.end(&mut exit(0), 1);
+        assert_eq!(statuses(&mut talk), [expected]);
+    }
+}
+
+#[test]
+fn one_too_few_fails_what_was_held_too() {
+    let mut talk = careful(3);
+    talk.wrote(2);
+    talk.read(b"1\n", 0, 1);
+    talk.believe(1);
+    talk.wrote(4);
+    talk.read(b"3\n", 0, 2);
+    talk.close(true);
+    talk.end(&mut exit(0), 3);
+    assert_eq!(statuses(&mut talk), [Status::Value, Status::Error, Status::Error]);
+}
+
+/// How the items have ended of which the engine hears.
+fn statuses(talk: &mut Talk) -> Vec<Status> {
+    talk.said.statuses()
 }
