@@ -44,6 +44,15 @@ pub enum Held {
     All,
 }
 
+/// What fails of a fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Charged {
+    /// The first item without an answer.
+    Next,
+    /// All that is held: nobody knows what belongs to which item.
+    Held,
+}
+
 /// See the module's documentation.
 #[derive(Debug)]
 pub struct Talk {
@@ -74,8 +83,7 @@ pub struct Talk {
     untouched: usize,
     /// It is not listened to any more, and is killed: the first item without an answer fails of this.
     fault: Option<Fault>,
-    /// What is held fails of it instead: nobody knows what belongs to which item.
-    distrusted: bool,
+    charged: Charged,
     /// A line for which there was no item at all.
     surplus: Option<String>,
 }
@@ -101,7 +109,7 @@ impl Talk {
             answers_since: 0,
             untouched: 0,
             fault: None,
-            distrusted: false,
+            charged: Charged::Next,
             surplus: None,
         }
     }
@@ -308,8 +316,8 @@ impl Talk {
             // An item of which it has read nothing has not begun: it runs in the next process.
             let waits = self.runs();
             // It had read all it was sent, and has answered some of it: a line was left out, but which?
-            self.distrusted |= waits && self.flushed && self.held.has_values();
             if waits && self.flushed && self.held.has_values() {
+                self.charged = Charged::Held;
                 let reason = "it answered too little: it had read everything, waited for more, and left an item out";
                 self.fail(Kind::Protocol, reason.into(), None);
             } else if waits && self.flushed && self.answers_since == 0 {
@@ -323,11 +331,11 @@ impl Talk {
             exit.violation = Some(fault.reason.clone());
             let fault = fault.after(exit);
             let row = fault.row();
-            if self.distrusted {
+            if self.charged == Charged::Held {
                 self.held.distrust(&row);
             }
             // Of what it answered too early it has read nothing.
-            if self.waits() && (!self.distrusted || self.runs()) {
+            if self.waits() && (self.charged == Charged::Next || self.runs()) {
                 self.put(&row, now);
             }
             // Whatever was behind it goes elsewhere.
@@ -345,7 +353,9 @@ impl Talk {
         if !self.waits() {
             self.take_for_surplus(answer);
         } else if !self.runs_without(untouched) {
-            self.distrusted = self.held.has_values();
+            if self.held.has_values() {
+                self.charged = Charged::Held;
+            }
             let reason = "it wrote a line before it had read the item".into();
             self.fail(Kind::Protocol, reason, Some(shown(answer)));
         } else if let Some(fault) = self.protocol.format.fault_of(answer) {
@@ -360,7 +370,7 @@ impl Talk {
     /// yet, if there are any, else the next one has to fail for it, so that somebody hears of it.
     fn take_for_surplus(&mut self, line: &[u8]) {
         if self.held.has_values() {
-            self.distrusted = true;
+            self.charged = Charged::Held;
         } else if let Some(part) = self.parts.front_mut() {
             part.sent += 1;
             self.asked += 1;

@@ -1,6 +1,7 @@
 //! What a program is charged with.
 
 use super::*;
+use crate::place::ItemSize;
 
 /// A program that was sent `parts`, each of so many items of one byte (two in the pipe).
 fn talk_of(parts: &[u32]) -> Talk {
