@@ -897,7 +897,11 @@ export interface WorkerPoolOptions {
   maxAge?: number | undefined
   /**
    * How many milliseconds a process may take to become ready, with loading the task file and its `setup()`: from 1 to
-   * 2,147,483,647. One that takes longer is killed: {@link WorkerStartError}.
+   * 2,147,483,647. One that takes longer is killed: {@link WorkerStartError}. As long it may take to end, with its
+   * `teardown()`, when it is told to: then it is killed.
+   *
+   * Where a process just ends while it starts, another follows after a rest of 0.1 s, 0.2 s, 0.4 s, up to 25.6 s; after
+   * three in a row, or at once where one says why it cannot start, everything that waits fails.
    * @default 60000
    */
   startTimeout?: number | undefined

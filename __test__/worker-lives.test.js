@@ -201,3 +201,33 @@ test('close() while workers are replaced', LIMIT, async (t) => {
     else assert.equal((await running).length, 8)
   }
 })
+
+describe('workers that hang while they run nothing', () => {
+  test('one that does not end is killed after startTimeout', LIMIT, async (t) => {
+    const folder = folderWith(t, {
+      'task.mjs': `export default () => process.pid
+        export const teardown = () => new Promise(() => setInterval(() => {}, 1000))`,
+    })
+    const pool = openPool(t, join(folder, 'task.mjs'), { size: 1, startTimeout: 3000, maxTasksPerWorker: 1 })
+    const exits = []
+    pool.on('workerExit', ({ pid, signal }) => exits.push([pid, signal]))
+    const first = await pool.run(0)
+    await until(() => exits.length === 1)
+    assert.deepEqual(exits, [[first, 'SIGKILL']])
+    const second = await pool.run(0)
+    await pool.close()
+    assert.equal(isAlive(second), false)
+  })
+
+  test('one that was stopped while it was idle loses no item of a call with a timeout', LIMIT, async (t) => {
+    const pool = openPool(t, ACTS, { size: 1 })
+    const stopped = await pool.run({ act: 'pid' })
+    process.kill(stopped, 'SIGSTOP')
+    const pids = await parallelMap(Array(3).fill({ act: 'pid' }), pool, {
+      timeout: 500,
+      chunkSize: 1,
+    }).toArray()
+    assert.ok(!pids.includes(stopped))
+    assert.equal(isAlive(stopped), false)
+  })
+})

@@ -1,12 +1,13 @@
 //! The death of a worker: what it had not begun waits again, what it ran is charged, or runs again alone.
 
-use super::{Action, Engine, Micros, Status, WorkerId, call::Part, worker::Worker};
+use super::{Action, Engine, Micros, REST, Status, WorkerId, call::Part, worker::Worker};
 
 impl Engine {
     /// The worker's process has ended. `claimed` tells for a cell and its number of items how many were claimed.
-    /// Outcomes that it had published must have been handed in before.
-    pub fn handle_exit(&mut self, worker: WorkerId, claimed: impl Fn(u8, u32) -> u32, now: Micros) {
-        let Some(state) = self.workers.remove(&worker) else { return };
+    /// Outcomes that it had published must have been handed in before. Returns whether no worker is started any more for
+    /// what waits now: too many in a row have died for nothing.
+    pub fn handle_exit(&mut self, worker: WorkerId, claimed: impl Fn(u8, u32) -> u32, now: Micros) -> bool {
+        let Some(state) = self.workers.remove(&worker) else { return false };
         for call in self.calls.values_mut() {
             call.leave_worker(worker);
         }
@@ -60,12 +61,16 @@ impl Engine {
         }
         if barren {
             self.barren += 1;
-            self.warm = 0;
-            self.start_failed |= state.is_starting();
+            self.deaths = (self.deaths + 1).min(MAX_DEATHS);
+            self.rest_until = Some(now.saturating_add(REST << (self.deaths - 1)));
         } else {
-            self.hope_again();
+            self.start_over();
         }
-        if !self.has_hope() && self.workers.values().all(Worker::is_retired) {
+        let hopeless = !self.has_hope();
+        if hopeless {
+            self.warm = 0;
+        }
+        if hopeless && self.workers.values().all(Worker::is_retired) {
             self.fail_waiting(worker, now);
         }
         for part in state.dispatches() {
@@ -73,6 +78,13 @@ impl Engine {
         }
         self.schedule(now);
         self.settle_closing();
+        hopeless
+    }
+
+    /// The worker has said why it cannot start, or cannot even be started; `handle_exit` follows. With another one it
+    /// would be the same.
+    pub fn handle_start_error(&mut self, worker: WorkerId) {
+        self.start_failed |= self.workers.get(&worker).is_some_and(Worker::is_starting);
     }
 
     /// This item, and no other, ran in a worker that has died.
@@ -88,3 +100,6 @@ impl Engine {
         }
     }
 }
+
+/// Rests get no longer after this many deaths: 25.6 s.
+const MAX_DEATHS: u32 = 9;

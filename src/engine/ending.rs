@@ -75,11 +75,27 @@ impl Engine {
         self.start_failed = false;
     }
 
-    /// No worker can be started, and none is left: all calls with waiting work fail. Those that were to be there in any
-    /// case are not tried again before there is work: they would be started and die without an end.
-    pub(super) fn fail_waiting(&mut self, worker: WorkerId, now: Micros) {
+    /// Workers are of use.
+    pub(super) fn forget_deaths(&mut self) {
+        self.barren = 0;
+        self.deaths = 0;
+        if !self.start_failed {
+            // It is over as soon as somebody looks, which has to be soon: something may wait for that alone.
+            self.rest_until = self.rest_until.map(|_| 0);
+        }
+    }
+
+    /// Workers may be started at once, whatever became of others.
+    pub(super) fn start_over(&mut self) {
         self.hope_again();
-        self.used = false;
+        self.forget_deaths();
+    }
+
+    /// No worker can be started, and none is left: all calls with waiting work fail. Those that are to be there in any
+    /// case are started after a rest, but, where one has said why it cannot start, not before there is work.
+    pub(super) fn fail_waiting(&mut self, worker: WorkerId, now: Micros) {
+        self.used &= !self.start_failed;
+        self.hope_again();
         let waiting: Vec<CallId> =
             self.calls.values().filter(|call| call.starts_items() && call.has_queued()).map(|call| call.id).collect();
         for id in waiting {

@@ -34,7 +34,7 @@ impl Engine {
     /// Starts workers ahead of work, up to `count` in all.
     pub fn handle_warm_up(&mut self, count: u32, now: Micros) {
         if !self.closing {
-            self.hope_again();
+            self.start_over();
             let count = count.min(self.config.size);
             self.warm = self.warm.max(count);
             self.awaited = count.saturating_sub(self.ready_staff());
@@ -198,12 +198,26 @@ impl Engine {
         }
     }
 
-    /// When [`Engine::watch_workers`] has something to do.
+    /// Those that were told to end and do not are killed. To be called last: the time of those begins now.
+    pub(super) fn watch_ends(&mut self, now: Micros) {
+        let Some(limit) = self.config.start_timeout else { return };
+        for (&id, worker) in &mut self.workers {
+            if worker.outlives(limit, now) {
+                worker.condemn();
+                self.actions.push_back(Action::Kill { worker: id });
+            }
+        }
+    }
+
+    /// When [`Engine::watch_workers`] and [`Engine::watch_ends`] have something to do.
     pub(super) fn next_change(&self) -> Option<Micros> {
         let staying = || self.workers.values().filter(|worker| worker.stays());
         let starts = self.config.start_timeout.and_then(|limit| {
             self.workers.values().filter_map(Worker::starts_since).map(|at| at.saturating_add(limit)).min()
         });
+        let limit = self.config.start_timeout;
+        let ends = limit.and_then(|limit| self.workers.values().filter_map(|worker| worker.killed_at(limit)).min());
+        let rest = self.rest_until.filter(|_| !self.closed);
         let ages = self.config.max_age.and_then(|age| {
             let young = staying().filter(|worker| !worker.is_old());
             young.filter_map(Worker::ready_at).map(|at| at.saturating_add(age)).min()
@@ -211,7 +225,7 @@ impl Engine {
         let idle = self.config.idle.filter(|_| self.ready_staff() > self.config.min.max(self.warm));
         let idle =
             idle.and_then(|idle| staying().filter_map(Worker::idle_since).map(|at| at.saturating_add(idle)).min());
-        starts.into_iter().chain(ages).chain(idle).min()
+        starts.into_iter().chain(ends).chain(rest).chain(ages).chain(idle).min()
     }
 
     /// Workers that have nothing to do go, where the machine is short of memory.
@@ -226,6 +240,6 @@ impl Engine {
 impl Worker {
     /// Whether, as it ends now, it has been of no use: nothing that it was asked for explains it.
     pub(super) fn is_barren(&self) -> bool {
-        !self.has_finished_any() && !self.is_condemned() && !self.is_retired()
+        !self.has_finished_any() && (self.is_hung() || (!self.is_condemned() && !self.is_retired()))
     }
 }

@@ -65,6 +65,10 @@ pub struct Engine {
     /// Workers in a row that died before they had finished anything, without an item to charge it to. Too many, and no
     /// more are started, until one has done something, waiting work has failed, or a call opens.
     barren: u32,
+    /// The same, but waiting work that has failed changes nothing: the more there were, the longer none is started.
+    deaths: u32,
+    /// No worker is started before this.
+    rest_until: Option<Micros>,
     /// There was work, and workers could be started for it: there are as many as there are to be at least.
     used: bool,
     /// The machine is short of memory: nothing starts.
@@ -73,7 +77,7 @@ pub struct Engine {
     warm: u32,
     /// So many have still to become ready since that was asked for: one that has ended since was ready all the same.
     awaited: u32,
-    /// A worker could not be started: the same at once.
+    /// A worker has said why it cannot start: the same at once.
     start_failed: bool,
     /// When to look again whether an idle worker can take something over.
     look_again: Option<Micros>,
@@ -102,6 +106,8 @@ impl Engine {
             next_worker: 0,
             served: CallId::MAX,
             barren: 0,
+            deaths: 0,
+            rest_until: None,
             warm: 0,
             awaited: 0,
             used: false,
@@ -119,7 +125,7 @@ impl Engine {
 
     /// Opens a call.
     pub fn handle_open(&mut self, config: CallConfig) -> CallId {
-        self.hope_again();
+        self.start_over();
         self.used = true;
         let id = self.next_call;
         self.next_call += 1;
@@ -215,7 +221,7 @@ impl Engine {
         let Ended { chunk, item, attempt, first, cut_off } = state.finish_item(cell, item)?;
         if first {
             // Not at every item: else a healthy worker would hide that all its new neighbours die at once.
-            self.barren = 0;
+            self.forget_deaths();
         }
         self.lane_freed |= self.config.lanes > 1;
         if cut_off {
@@ -246,12 +252,13 @@ impl Engine {
         let Some((chunk, items)) = state.open_items(cell, first..end)? else { return Ok(None) };
         let owner = self.calls.get_mut(&chunk.call).filter(|owner| owner.takes_values(chunk, &items));
         let Some(owner) = owner else { return Ok(None) };
-        if state.finish_items(cell, first..end) {
+        let is_first = state.finish_items(cell, first..end);
+        owner.finish_values(chunk, items.start, sizes);
+        if is_first {
             // As for a single outcome.
-            self.barren = 0;
+            self.forget_deaths();
         }
         self.lane_freed |= self.config.lanes > 1;
-        owner.finish_values(chunk, items.start, sizes);
         let start = items.start;
         self.deliver(chunk.call, Some((chunk, items)));
         Ok(Some((chunk, start)))
@@ -311,6 +318,7 @@ impl Engine {
         self.queue_due(now);
         self.watch_workers(now);
         self.schedule(now);
+        self.watch_ends(now);
     }
 
     /// Accepts no new work. Workers end as soon as they have nothing to do.

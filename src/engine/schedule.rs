@@ -28,6 +28,10 @@ struct Load {
 
 impl Engine {
     pub(super) fn schedule(&mut self, now: Micros) {
+        if self.rest_until.take_if(|at| *at <= now).is_some() && !self.workers.is_empty() {
+            // The pool goes on as it is, and more may join it yet.
+            self.hope_again();
+        }
         if self.low {
             self.look_again = None;
             return self.make_room();
@@ -92,7 +96,7 @@ impl Engine {
 
     /// Whether a worker may be started now.
     pub(super) fn may_start(&self) -> bool {
-        self.has_hope() && !self.low
+        self.has_hope() && self.rest_until.is_none() && !self.low
     }
 
     fn queued(&self) -> usize {

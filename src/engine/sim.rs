@@ -14,7 +14,7 @@
 
 use super::{
     Action, CELLS, CallConfig, CallId, Cancel, ChunkId, Engine, Failure, Kept, MAX_AUTO_WINDOW, MAX_BARREN_DEATHS,
-    Micros, Partition, PoolConfig, Retry, Sent, Status, Why, Worker, WorkerId,
+    Micros, Partition, PoolConfig, REST, Retry, Sent, Status, Why, Worker, WorkerId, tries,
 };
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -136,6 +136,9 @@ struct Seen {
     unused: u64,
     made_room: u64,
     given_up: u64,
+    /// Workers that were killed because they did not end, and because they began nothing.
+    lingered: u64,
+    still: u64,
     events: u64,
 }
 
@@ -166,6 +169,8 @@ impl Seen {
         self.unused += other.unused;
         self.made_room += other.made_room;
         self.given_up += other.given_up;
+        self.lingered += other.lingered;
+        self.still += other.still;
         self.events += other.events;
     }
 
@@ -197,6 +202,8 @@ impl Seen {
                 self.unused,
                 self.made_room,
                 self.given_up,
+                self.lingered,
+                self.still,
             ]
             .iter()
             .all(|count| *count > 5)
@@ -214,6 +221,8 @@ struct Mood {
     barren: bool,
     /// Percent of workers that write nonsense.
     hostile: u64,
+    /// Percent of workers that begin nothing, and do not end when they are told to; all calls have a time-out then.
+    freezes: u64,
     /// Typical microseconds of an item.
     item_micros: u64,
     /// Per thousand of items that take up to ten seconds.
@@ -401,7 +410,10 @@ struct Process {
     aborted: BTreeSet<CallId>,
     /// Crashes when it has claimed so many items more.
     crash_in: Option<(u32, CrashAt)>,
-    retiring: bool,
+    /// Since when it has been told to end.
+    retiring: Option<Micros>,
+    /// It begins nothing.
+    frozen: bool,
     /// When it was started, and how many items it has begun.
     spawned: Micros,
     tasks: u32,
@@ -477,7 +489,10 @@ impl Sim {
             max_age: random.pick(&[None, None, None, Some(5_000), Some(100_000)]),
             start_timeout: random.pick(&[None, None, None, Some(30_000)]),
         };
+        let freezes = random.pick(&[0, 0, 0, 0, 0, 0, 0, 0, 10, 50]);
+        let config = PoolConfig { start_timeout: config.start_timeout.or((freezes > 0).then_some(50_000)), ..config };
         let mood = Mood {
+            freezes,
             fails_to_start: random.pick(&[0, 0, 0, 5, 30, 100]),
             crashes: random.pick(&[0, 0, 30, 100]),
             barren: random.chance(15),
@@ -486,7 +501,11 @@ impl Sim {
             slow_items: random.pick(&[0, 0, 2, 50]),
             lazy_owner: random.pick(&[0, 10, 40, 90]),
         };
-        let plans: Vec<Plan> = (0..random.between(1..=4)).map(|_| Plan::draw(&mut random)).collect();
+        let mut plans: Vec<Plan> = (0..random.between(1..=4)).map(|_| Plan::draw(&mut random)).collect();
+        for plan in plans.iter_mut().filter(|_| freezes > 0) {
+            // Short ones would be looked at many thousand times.
+            plan.config.timeout = plan.config.timeout.max(Some(200_000));
+        }
         let mut sim = Self {
             random,
             now: 1_000,
@@ -1108,7 +1127,8 @@ impl Sim {
             heard_of: BTreeSet::new(),
             aborted: BTreeSet::new(),
             crash_in: crash,
-            retiring: false,
+            retiring: None,
+            frozen: false,
             spawned: self.engine.workers[&worker].spawned(),
             tasks: 0,
             hostile: self.random.chance(self.mood.hostile),
@@ -1245,7 +1265,13 @@ impl Sim {
             })
         });
         self.seen.cut_off_kills += u64::from(cut_off && !due);
-        assert!(due || cut_off || process.hostile, "worker {worker} is killed for nothing");
+        let limit = self.config.start_timeout;
+        let lingers = process.retiring.zip(limit).is_some_and(|(since, limit)| since + limit <= self.now);
+        let still =
+            process.frozen && process.parts.values().any(|part| part.arrived + tries::MIN_STILL <= self.now + PATIENCE);
+        self.seen.lingered += u64::from(lingers);
+        self.seen.still += u64::from(still);
+        assert!(due || cut_off || lingers || still || process.hostile, "worker {worker} is killed for nothing");
         self.seen.kills += 1;
         let delay = self.random.between(0..=1_000);
         // Now and then an item ends at the last moment, and it begins another.
@@ -1258,7 +1284,7 @@ impl Sim {
     fn retire(&mut self, worker: WorkerId, why: Why) {
         let least = self.config.min.min(self.config.size);
         let process = self.processes.get_mut(&worker).expect("a worker that is there");
-        assert!(!std::mem::replace(&mut process.retiring, true), "retired twice");
+        assert_eq!(process.retiring.replace(self.now), None, "retired twice");
         assert!(process.parts.is_empty() || process.hostile, "retired with a part");
         match why {
             Why::Closing => assert!(self.closing, "retired while the pool is open"),
@@ -1495,6 +1521,7 @@ impl Sim {
         }
         let process = self.processes.get_mut(&worker).unwrap();
         process.state = State::Idle;
+        process.frozen = self.random.chance(self.mood.freezes);
         process.since = self.now;
         process.outbox.push_back(Record::Ready);
         let crash = process.crash_in;
@@ -1510,11 +1537,14 @@ impl Sim {
     /// Looks for work.
     fn step_worker(&mut self, worker: WorkerId) {
         let process = self.processes.get_mut(&worker).unwrap();
+        if process.frozen {
+            return;
+        }
         match process.state {
             State::Starting | State::Dead => return,
             State::Idle | State::Busy => {
                 if process.inbox.is_empty() {
-                    if process.retiring && process.lanes.is_empty() {
+                    if process.retiring.is_some() && process.lanes.is_empty() {
                         self.die(worker);
                     }
                     return;
@@ -1612,7 +1642,7 @@ impl Sim {
         process.state = if has_lanes { State::Idle } else { State::Busy };
         let idle = process.lanes.is_empty();
         let (crashes, epoch, retiring) =
-            (matches!(process.crash_in, Some((0, CrashAt::Idle))), process.epoch, process.retiring);
+            (matches!(process.crash_in, Some((0, CrashAt::Idle))), process.epoch, process.retiring.is_some());
         self.publish(worker);
         if crashes && idle {
             let delay = self.random.between(0..=500);
@@ -1715,6 +1745,7 @@ impl Sim {
         let process = &self.processes[&worker];
         let words = process.words;
         let hostile = process.hostile;
+        let starting = self.engine.workers[&worker].is_starting();
         let parts: Vec<SimPart> = process.parts.values().copied().collect();
         // Invariant 6, as the processes have lived it: what was claimed, and has not ended.
         // (Two parts may name an item that was taken back and came again.)
@@ -1771,6 +1802,9 @@ impl Sim {
             }
         }
         self.processes.remove(&worker);
+        if starting && self.random.chance(50) {
+            self.engine.handle_start_error(worker);
+        }
         let claimed = |cell: u8, items: u32| claimed(words[usize::from(cell)], items);
         self.engine.handle_exit(worker, claimed, self.now);
     }
@@ -1800,7 +1834,7 @@ impl Sim {
         let process = &self.processes[&worker];
         let leaves = self.engine.workers[&worker].leaves().is_some_and(|why| why != Why::Tasks);
         assert!(!leaves || !self.engine.actions.is_empty(), "worker {worker} begins something, and is to go");
-        assert!(!process.retiring, "worker {worker}, which is told to end, begins something");
+        assert!(process.retiring.is_none(), "worker {worker}, which is told to end, begins something");
         assert!(self.config.max_tasks.is_none_or(|most| process.tasks < most), "worker {worker} runs too many items");
         assert!(process.lanes.len() < self.config.lanes as usize, "worker {worker} runs too many items");
         // Invariant 6.
@@ -1950,6 +1984,10 @@ impl Sim {
         if self.engine.low || self.config.max_tasks.is_some() {
             return;
         }
+        // One that begins nothing holds what others wait for, until it is killed for that.
+        if self.processes.values().any(|process| process.frozen) {
+            return;
+        }
         let process = &self.processes[&worker];
         let part = &process.parts[&cell];
         let call = &self.calls[&part.chunk.call];
@@ -1965,7 +2003,11 @@ impl Sim {
         let mut others = others.map(|(_, other)| other);
         let idle = others.clone().any(|other| {
             let has_nothing = other.inbox.is_empty() && other.outbox.is_empty() && other.lanes.is_empty();
-            other.state == State::Idle && has_nothing && !other.retiring && other.since <= lately
+            other.state == State::Idle
+                && has_nothing
+                && !other.frozen
+                && other.retiring.is_none()
+                && other.since <= lately
         });
         // It could have moved to an idle worker, if the call may spread or this one lets go of it.
         let reserved = self.engine.calls[&part.chunk.call].has_suspects() || call.plan.config.keyed;
@@ -1982,7 +2024,9 @@ impl Sim {
     /// No spawn loop: where workers do nothing, each call can try its luck a bounded number of times.
     fn check_spawns(&self) {
         let tries = self.plans.len() as u64 + self.warm_ups + 6 * self.seen.resized;
-        let mut most = tries * u64::from(self.config.size + MAX_BARREN_DEATHS);
+        // After each rest as many as the pool has.
+        let mut most =
+            tries * u64::from(self.config.size + MAX_BARREN_DEATHS) + self.now / REST * u64::from(self.config.size);
         if self.mood.fails_to_start < 100 {
             most += 20 + 3 * (self.seen.items + self.charged + self.seen.kills + self.seen.unused + self.seen.recycled);
         }

@@ -113,6 +113,7 @@ fn a_part_that_a_dead_worker_has_never_seen_is_charged_to_nobody() {
     engine.handle_chunk(call, &[1, 1], 0);
     // Nobody has looked at the dispatch yet: the cell still tells of another part.
     engine.handle_exit(0, |_, items| items, 0);
+    engine.handle_timeout(|_, _, _| 0, REST);
     let sent = dispatches(&mut engine);
     assert_eq!(sent, [(1, 0, ChunkId { call, sequence: 0 })]);
 }
@@ -238,7 +239,8 @@ fn workers_that_die_at_once_are_not_replaced_for_ever_beside_one_that_lives() {
     engine.handle_chunk(call, &[1], 0);
     let (alive, mut cell, _) = dispatches(&mut engine)[0];
     let mut spawns = 0;
-    for now in 0..100 {
+    for now in (0..100).map(|step| step * REST) {
+        engine.handle_timeout(|_, _, _| 0, now);
         for _ in 0..3 {
             engine.handle_chunk(call, &[1], now);
         }
@@ -248,7 +250,6 @@ fn workers_that_die_at_once_are_not_replaced_for_ever_beside_one_that_lives() {
             match action {
                 Action::Spawn { worker } => {
                     spawns += 1;
-                    assert!(spawns < 10, "a spawn loop");
                     engine.handle_ready(worker, now).unwrap();
                     engine.handle_exit(worker, |_, _| 0, now);
                 }
@@ -258,7 +259,8 @@ fn workers_that_die_at_once_are_not_replaced_for_ever_beside_one_that_lives() {
         }
         cell = engine.workers[&alive].dispatches().next().map_or(cell, |part| part.cell);
     }
-    assert_eq!(spawns, MAX_BARREN_DEATHS);
+    // At 0, 1, 3, 7, 15, 31 and 63 rests: each is twice as long as the one before.
+    assert_eq!(spawns, 7);
 }
 
 #[test]
@@ -346,6 +348,7 @@ fn where_no_worker_can_be_started_one_is_emptied_for_an_item_that_has_to_be_alon
     assert!(sent.len() == 4, "{sent:?}");
     engine.handle_exit(1, |_, items| items, 1);
     assert_eq!(engine.poll_action(), Some(Action::Spawn { worker: 2 }));
+    engine.handle_start_error(2);
     engine.handle_exit(2, |_, _| 0, 2);
     let mut held: Vec<Sent> = sent.iter().filter(|(worker, _)| *worker == 0).map(|(_, sent)| *sent).collect();
     for now in 3..20 {
@@ -527,32 +530,124 @@ fn values_are_handed_in_one_by_one_where_one_of_them_needs_a_look() {
     assert_eq!(engine.handle_values(worker, cell, u32::MAX, &[1]), Err(Violation));
 }
 
-#[test]
-fn workers_that_only_die_are_not_started_again_before_there_is_work() {
-    let mut engine = Engine::new(PoolConfig { size: 2, lanes: 1, min: 2, ..PoolConfig::default() });
-    // How many are started, where each is ready and then gone.
-    let mut die = |items: bool| {
-        let call = engine.handle_open(CALL);
-        if items {
-            engine.handle_chunk(call, &[1], 0).unwrap();
-        } else {
-            engine.handle_timeout(|_, _, _| 0, 0);
-        }
-        let mut started = 0;
+/// When workers are started until then, where each ends as soon as it starts; `why`: it says why.
+fn deaths(engine: &mut Engine, why: bool, until: Micros) -> (Vec<Micros>, bool) {
+    let (mut now, mut starts, mut failed) = (0, Vec::new(), false);
+    loop {
         while let Some(action) = engine.poll_action() {
-            if let Action::Spawn { worker } = action {
-                started += 1;
-                assert!(started < 100, "without an end");
-                engine.handle_ready(worker, 0).unwrap();
-                engine.handle_exit(worker, |_, _| 0, 0);
+            match action {
+                Action::Spawn { worker } => {
+                    starts.push(now / REST);
+                    if why {
+                        engine.handle_start_error(worker);
+                    }
+                    engine.handle_exit(worker, |_, _| 0, now);
+                }
+                Action::Failed { .. } => failed = true,
+                _ => {}
             }
         }
-        started
-    };
-    let first = die(true);
-    assert!(first >= MAX_BARREN_DEATHS, "{first}");
-    assert_eq!(die(true), first, "each time that there is work");
-    assert_eq!(die(false), first, "and for a call that may have some");
+        let Some(next) = engine.poll_timeout().filter(|next| *next <= until) else { return (starts, failed) };
+        now = next.max(now);
+        engine.handle_timeout(|_, _, _| 0, now);
+    }
+}
+
+#[test]
+fn a_worker_that_dies_for_nothing_is_followed_by_another_after_a_rest() {
+    for (min, why, expected) in [
+        (0, false, &[0, 1, 3][..]),
+        (0, true, &[0]),
+        // Those that are to be there in any case go on trying, unless it is known that they cannot.
+        (1, false, &[0, 1, 3, 7, 15, 31, 63, 127, 255, 511, 767]),
+        (1, true, &[0]),
+    ] {
+        let mut engine = Engine::new(PoolConfig { size: 1, lanes: 1, min, ..PoolConfig::default() });
+        for _ in 0..2 {
+            let call = engine.handle_open(CALL);
+            engine.handle_chunk(call, &[1], 0).unwrap();
+            let (starts, failed) = deaths(&mut engine, why, 1_000 * REST);
+            assert_eq!((&starts[..], failed), (expected, true), "each time that there is work");
+        }
+    }
+}
+
+#[test]
+fn one_death_at_a_start_fails_nothing() {
+    let mut engine = pool(1);
+    let call = engine.handle_open(CALL);
+    engine.handle_chunk(call, &[1], 0).unwrap();
+    let mut starts = 0;
+    for now in [0, REST, 10 * REST] {
+        engine.handle_timeout(|_, _, _| 0, now);
+        while let Some(action) = engine.poll_action() {
+            match action {
+                Action::Spawn { worker } if starts == 0 => {
+                    starts += 1;
+                    assert!(!engine.handle_exit(worker, |_, _| 0, now));
+                    assert_eq!(engine.poll_timeout(), Some(REST));
+                }
+                Action::Spawn { worker } => engine.handle_ready(worker, now).unwrap(),
+                Action::Dispatch { worker, sent } => end(&mut engine, worker, sent.cell, Status::Value, now),
+                Action::Deliver { .. } => return,
+                other => assert!(!matches!(other, Action::Failed { .. }), "it fails"),
+            }
+        }
+    }
+    panic!("no second worker");
+}
+
+#[test]
+fn a_worker_that_was_told_to_end_and_does_not_is_killed() {
+    let mut engine = Engine::new(PoolConfig { size: 1, lanes: 1, start_timeout: Some(500), ..PoolConfig::default() });
+    engine.handle_warm_up(1, 0);
+    actions(&mut engine);
+    engine.handle_close();
+    assert_eq!(actions(&mut engine), [Action::Retire { worker: 0, why: Why::Closing }]);
+    // Its time begins when somebody looks, which is at once.
+    assert_eq!(engine.poll_timeout(), Some(0));
+    engine.handle_timeout(|_, _, _| 0, 1_000);
+    assert_eq!((actions(&mut engine), engine.poll_timeout()), (vec![], Some(1_500)));
+    engine.handle_timeout(|_, _, _| 0, 1_500);
+    assert_eq!((actions(&mut engine), engine.poll_timeout()), (vec![Action::Kill { worker: 0 }], None));
+    engine.handle_exit(0, |_, _| 0, 1_600);
+    assert_eq!(actions(&mut engine), [Action::Closed]);
+}
+
+#[test]
+fn a_worker_that_begins_nothing_of_a_timed_call_is_killed_and_its_items_run_elsewhere() {
+    let second = 1_000_000;
+    let timed = |timeout| CallConfig { timeout: Some(timeout), chunk: Some(1), ..CALL };
+    for (timeout, limit) in [(second, tries::MIN_STILL), (60 * second, 60 * second)] {
+        let mut engine = pool(1);
+        let call = engine.handle_open(timed(timeout));
+        engine.handle_chunk(call, &[1], 0).unwrap();
+        engine.handle_chunk(call, &[1], 0).unwrap();
+        let (worker, cell, first) = dispatches(&mut engine)[0];
+        // What it has ended counts as life.
+        engine.handle_timeout(|_, _, _| 0, second);
+        end(&mut engine, worker, cell, Status::Value, 2 * second);
+        let mut now = 2 * second;
+        let told = loop {
+            now = engine.poll_timeout().expect("somebody looks").max(now);
+            engine.handle_timeout(|_, _, _| 0, now);
+            let told = actions(&mut engine);
+            if told.contains(&Action::Kill { worker }) {
+                break told;
+            }
+            assert!(now < 200 * second, "it stays");
+        };
+        assert!(!told.iter().any(|action| matches!(action, Action::TimedOut { .. })), "{told:?}");
+        assert!((limit..limit + limit / 8 + 4 * second).contains(&(now - 2 * second)), "after {now}");
+        engine.handle_exit(worker, |_, _| 0, now);
+        let mut again = None;
+        for at in [now, now + REST] {
+            engine.handle_timeout(|_, _, _| 0, at);
+            again = again.or(dispatches(&mut engine).first().copied());
+        }
+        let (other, _, chunk) = again.expect("the item runs elsewhere");
+        assert!(other != worker && chunk != first);
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -634,7 +729,9 @@ proptest! {
                     let _ = engine.handle_chunk_done(worker, cell, micros, now);
                 }
                 Input::TakenBack(worker, cell, end) => engine.handle_taken_back(worker, cell, end, now),
-                Input::Exit(worker, claimed) => engine.handle_exit(worker, |_, _| claimed, now),
+                Input::Exit(worker, claimed) => {
+                    engine.handle_exit(worker, |_, _| claimed, now);
+                }
                 Input::Time(micros) => {
                     now += u64::from(micros);
                     engine.handle_timeout(|_, _, _| 0, now);

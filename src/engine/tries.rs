@@ -233,7 +233,7 @@ impl Engine {
         if self.next_look.is_none_or(|at| at > now) {
             return;
         }
-        let (mut next, mut overdue) = (None::<Micros>, Vec::new());
+        let (mut next, mut overdue, mut hung) = (None::<Micros>, Vec::new(), Vec::new());
         // Cells of parts that are not sent still tell of the parts before.
         let unsent: BTreeSet<(WorkerId, u8)> = self
             .actions
@@ -244,17 +244,29 @@ impl Engine {
             })
             .collect();
         for (&id, worker) in &mut self.workers {
+            let (mut runs, mut longest) = (false, None::<Micros>);
             for part in worker.unfinished_parts() {
-                let Some(every) = self.calls.get(&part.chunk.call).and_then(Call::look_every) else { continue };
+                let seen = if unsent.contains(&(id, part.cell)) { 0 } else { claimed(id, part.cell, part.items()) };
+                runs |= seen > part.finished;
+                let Some(call) = self.calls.get(&part.chunk.call) else { continue };
+                let Some(every) = call.look_every() else { continue };
                 if part.is_timed() {
-                    let seen = if unsent.contains(&(id, part.cell)) { 0 } else { claimed(id, part.cell, part.items()) };
+                    longest = longest.max(call.config.timeout);
                     let at = part.look(seen, now, |cut| overdue.push((id, cut)));
                     next = next.into_iter().chain(at).min();
                 }
                 next = next.into_iter().chain([now.saturating_add(every)]).min();
             }
+            if worker.hangs(longest.is_some() && !runs, longest.unwrap_or(0).max(MIN_STILL), now) {
+                hung.push(id);
+            }
         }
         self.next_look = next;
+        for id in hung {
+            let Some(worker) = self.workers.get_mut(&id) else { continue };
+            worker.condemn();
+            self.actions.push_back(Action::Kill { worker: id });
+        }
         for (worker, cut) in overdue {
             self.cut_off(worker, cut, now);
         }
@@ -304,6 +316,9 @@ fn next_random(state: &mut u64) -> u64 {
     mixed ^ (mixed >> 31)
 }
 
+/// A worker that begins nothing of what it has is given up after the time-out of that, but not before this: it may have
+/// to take in what is very large, or wait for a processor.
+pub(super) const MIN_STILL: Micros = 10_000_000;
 /// Claims are looked at so often within a time-out, but no more often than once in `MIN_LOOK`.
 const LOOKS_PER_TIMEOUT: Micros = 16;
 const MIN_LOOK: Micros = 1_000;

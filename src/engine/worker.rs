@@ -3,7 +3,9 @@
 //! A worker runs up to `lanes` items at a time, of one part or of several. What we know of that lags behind: an item
 //! counts as running until we have heard of its end, and the parts that were sent first have the first choice.
 
-use super::{CELLS, CallId, ChunkId, Micros, Sent, Violation, Why, WorkerId, call::Part, dispatch::Dispatch};
+use super::{
+    CELLS, CallId, ChunkId, Micros, Sent, Violation, Why, WorkerId, call::Part, dispatch::Dispatch, tries::MIN_STILL,
+};
 use std::{collections::VecDeque, ops::Range};
 
 /// An item that has ended in a worker.
@@ -75,6 +77,14 @@ pub(super) struct Worker {
     pub successor: Option<WorkerId>,
     /// It has taken too long to start.
     given_up: bool,
+    /// When it was first seen to have been told to end.
+    ending: Option<Micros>,
+    /// How many items have ended here.
+    ended: u32,
+    /// Since when it has begun nothing, though it has something to begin; and how many items had ended then.
+    still: Option<(Micros, u32)>,
+    /// It was killed for that.
+    hung: bool,
 }
 
 impl Worker {
@@ -98,6 +108,10 @@ impl Worker {
             old: false,
             successor: None,
             given_up: false,
+            ending: None,
+            ended: 0,
+            still: None,
+            hung: false,
         }
     }
 
@@ -121,6 +135,28 @@ impl Worker {
         let late = self.starts_since().is_some_and(|since| since.saturating_add(limit) <= now);
         self.given_up |= late;
         late
+    }
+
+    /// True where it was told to end longer ago than this.
+    pub fn outlives(&mut self, limit: Micros, now: Micros) -> bool {
+        self.is_retired() && self.ending.get_or_insert(now).saturating_add(limit) <= now
+    }
+
+    /// When it is killed if it was told to end so long before; at once where nobody has looked yet since when that is.
+    pub fn killed_at(&self, limit: Micros) -> Option<Micros> {
+        self.is_retired().then(|| self.ending.map_or(0, |since| since.saturating_add(limit)))
+    }
+
+    /// Notes whether it is `still`: it runs nothing, and has something to begin. True where that has lasted so long.
+    pub fn hangs(&mut self, still: bool, limit: Micros, now: Micros) -> bool {
+        let before = self.still.filter(|(_, ended)| *ended == self.ended);
+        self.still = still.then(|| before.unwrap_or((now, self.ended)));
+        self.hung = !self.is_condemned() && self.still.is_some_and(|(since, _)| since.saturating_add(limit) <= now);
+        self.hung
+    }
+
+    pub fn is_hung(&self) -> bool {
+        self.hung
     }
 
     #[cfg(test)]
@@ -323,7 +359,10 @@ impl Worker {
     /// When it is given up: it does not even come past a part that is void and first, so it hangs outside of any item.
     pub fn stuck_at(&self) -> Option<Micros> {
         let first = self.dispatches.front().filter(|part| part.void)?;
-        first.grace.map(|grace| first.since.saturating_add(grace))
+        // With lanes, an item of a part behind it may hold the event loop.
+        let runs_nothing = self.lanes == 1 || self.dispatches.iter().all(|part| part.void);
+        let still = runs_nothing.then(|| first.since.max(self.moved).saturating_add(MIN_STILL));
+        first.grace.map(|grace| first.since.saturating_add(grace)).into_iter().chain(still).min()
     }
 
     /// Whether it holds a part of the call.
@@ -389,6 +428,7 @@ impl Worker {
         let cut_off = part.finish(item)?;
         let (chunk, item, attempt) = (part.chunk, part.start + item, part.attempt);
         self.cut_off -= u32::from(cut_off);
+        self.ended = self.ended.wrapping_add(1);
         Ok(Ended { chunk, item, attempt, first: !std::mem::replace(&mut self.finished_any, true), cut_off })
     }
 
@@ -401,6 +441,7 @@ impl Worker {
 
     /// These have ended; true where they are the first that the worker has finished.
     pub fn finish_items(&mut self, cell: u8, items: Range<u32>) -> bool {
+        self.ended = self.ended.wrapping_add(items.len() as u32);
         if let Some(part) = self.dispatch_mut(cell) {
             part.finish_items(items);
         }

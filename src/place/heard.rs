@@ -128,13 +128,16 @@ impl Events for Heard<'_> {
         if exit.pid.is_some() {
             self.process_ended(&exit);
         }
-        if exit.starting {
-            let row = exit_row(&exit, 0);
-            self.batch.start_failed(failure_head(worker, &row), &row);
+        if exit.starting && exit.says_why() {
+            self.engine.handle_start_error(worker);
         }
+        let row = exit.starting.then(|| exit_row(&exit, 0));
         self.exits.insert(worker, Arc::new(exit));
         self.store.worker_exited(worker);
-        self.engine.handle_exit(worker, claimed, self.now);
+        let hopeless = self.engine.handle_exit(worker, claimed, self.now);
+        if let Some(row) = row.filter(|_| hopeless) {
+            self.batch.start_failed(failure_head(worker, &row), &row);
+        }
     }
 }
 

@@ -149,6 +149,15 @@ pub struct Exit {
     pub cause: Option<Vec<u8>>,
 }
 
+impl Exit {
+    /// With another worker it would be the same: it could not be started, or has said what is wrong, or was killed for
+    /// something. One that just ends or is killed from outside may have had bad luck.
+    #[must_use]
+    pub fn says_why(&self) -> bool {
+        self.cause.is_some() || self.spawn_error.is_some() || self.violation.is_some() || self.out_of_memory.is_some()
+    }
+}
+
 /// What workers say. Bytes are written by `take`, called at most once, to wherever the receiver keeps them.
 pub trait Events {
     /// A worker that is no process has no `pid`.
