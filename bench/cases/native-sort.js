@@ -1,5 +1,6 @@
 // Sorting one array of five million doubles, and what the event loop feels of it.
 
+import { availableParallelism } from 'node:os'
 import { native } from 'millrace'
 import { withDelay } from '../event-loop-delay.js'
 
@@ -15,6 +16,18 @@ export const sides = {
     const ms = performance.now() - began
     isSorted(item)
     return { value: ITEMS / (ms / 1000) }
+  },
+
+  /** As if every processor did nothing but what one thread does that sorts in place. */
+  async limit() {
+    const sort = native.array.sort()
+    sort.runSync(doubles(WARM), { transfer: true })
+    const item = doubles(ITEMS)
+    const began = performance.now()
+    const result = sort.runSync(item, { transfer: true })
+    const ms = performance.now() - began
+    isSorted(result)
+    return { value: (ITEMS / (ms / 1000)) * availableParallelism() }
   },
 }
 

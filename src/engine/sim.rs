@@ -264,6 +264,8 @@ enum Event {
 
 struct Sim {
     random: Random,
+    /// For what came later: the schedules of all seeds stay what they were.
+    faults: Random,
     now: Micros,
     engine: Engine,
     config: PoolConfig,
@@ -489,8 +491,14 @@ impl Sim {
             max_age: random.pick(&[None, None, None, Some(5_000), Some(100_000)]),
             start_timeout: random.pick(&[None, None, None, Some(30_000)]),
         };
-        let freezes = random.pick(&[0, 0, 0, 0, 0, 0, 0, 0, 10, 50]);
-        let config = PoolConfig { start_timeout: config.start_timeout.or((freezes > 0).then_some(50_000)), ..config };
+        let mut faults = Random(seed ^ 0x5eed_fa17);
+        let freezes = faults.pick(&[0, 0, 0, 0, 0, 0, 0, 0, 5, 20]);
+        let config = if freezes > 0 {
+            // What holds an item for ten seconds would outlive thousands that grow old.
+            PoolConfig { start_timeout: config.start_timeout.or(Some(50_000)), max_age: None, ..config }
+        } else {
+            config
+        };
         let mood = Mood {
             freezes,
             fails_to_start: random.pick(&[0, 0, 0, 5, 30, 100]),
@@ -504,10 +512,11 @@ impl Sim {
         let mut plans: Vec<Plan> = (0..random.between(1..=4)).map(|_| Plan::draw(&mut random)).collect();
         for plan in plans.iter_mut().filter(|_| freezes > 0) {
             // Short ones would be looked at many thousand times.
-            plan.config.timeout = plan.config.timeout.max(Some(200_000));
+            plan.config.timeout = plan.config.timeout.max(Some(1_000_000));
         }
         let mut sim = Self {
             random,
+            faults,
             now: 1_000,
             engine: Engine::new(config),
             config,
@@ -1521,7 +1530,7 @@ impl Sim {
         }
         let process = self.processes.get_mut(&worker).unwrap();
         process.state = State::Idle;
-        process.frozen = self.random.chance(self.mood.freezes);
+        process.frozen = self.faults.chance(self.mood.freezes);
         process.since = self.now;
         process.outbox.push_back(Record::Ready);
         let crash = process.crash_in;
@@ -1802,7 +1811,7 @@ impl Sim {
             }
         }
         self.processes.remove(&worker);
-        if starting && self.random.chance(50) {
+        if starting && self.faults.chance(50) {
             self.engine.handle_start_error(worker);
         }
         let claimed = |cell: u8, items: u32| claimed(words[usize::from(cell)], items);
@@ -2011,12 +2020,17 @@ impl Sim {
         });
         // It could have moved to an idle worker, if the call may spread or this one lets go of it.
         let reserved = self.engine.calls[&part.chunk.call].has_suspects() || call.plan.config.keyed;
+        // In a pool that has grown one worker may run as many as the call may, where it was granted them before.
+        let runs = self.processes.values().flat_map(|process| &process.lanes);
+        let reserved =
+            reserved || runs.filter(|run| run.call == part.chunk.call).count() >= call.plan.config.concurrency as usize;
         assert!(
             !idle || (holders >= most && runs_it) || reserved,
             "an idle worker leaves cell {cell} to worker {worker}"
         );
         // It could have gone back to wait for whoever is first.
-        let working = others.any(|other| other.state != State::Dead && !other.lanes.is_empty());
+        let working =
+            others.any(|other| other.state != State::Dead && !other.lanes.is_empty() && other.spawned <= lately);
         let working = working && !call.plan.config.keyed;
         assert!(!working || !behind || (most == 1 && runs_it), "cell {cell} waits for one item of worker {worker}");
     }
