@@ -1917,7 +1917,10 @@ export class MillraceError extends Error {
   readonly exitCode?: number
   /** Signal that ended the worker process, if one did. */
   readonly signal?: string
-  /** The last part of what the worker process wrote to stderr. */
+  /**
+   * The last part, at most 8 KiB, of what the worker process, or the program, wrote to stderr: all that it wrote until it
+   * ended, or, of one that took too long, until its time was over.
+   */
   readonly stderr?: string
   constructor(message: string, details?: FailureDetails)
 }
@@ -1953,7 +1956,10 @@ export class SerializationError extends MillraceError {
   readonly code: 'ERR_SERIALIZATION'
 }
 
-/** An item took longer than the `timeout` of its call. */
+/**
+ * An item took longer than the `timeout` of its call. Where it ran in a process, `stderr` is the end of what that had
+ * written by then.
+ */
 export class TaskTimeoutError extends MillraceError {
   readonly code: 'ERR_TASK_TIMEOUT'
 }

@@ -187,6 +187,7 @@ test('what takes too long, or is not wanted any more, ends at once; its thread i
     settled: true,
   }).toArray()
   assert.deepEqual([first.reason?.code, second.value], ['ERR_TASK_TIMEOUT', 2])
+  assert.equal('stderr' in first.reason, false, 'no process has run it')
 
   const reason = new Error('enough')
   const controller = new AbortController()

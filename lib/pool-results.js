@@ -268,7 +268,8 @@ export class PoolResults {
     const worker = words[at + 2]
     const attempt = this.#tried.get(index)?.attempt ?? 1
     if (statusOf(words, at) === TIMED_OUT) {
-      return timeoutError(this.#core.label, this.#timeout, { index, attempt, worker })
+      const written = bytes.subarray(row, row + words[at + 3])
+      return timeoutError(written, this.#core.label, this.#timeout, { index, attempt, worker })
     }
     const decoder = this.#core.decoder(words[at + 2])
     const decode = (

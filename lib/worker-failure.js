@@ -49,15 +49,18 @@ export function crashError(row, index, label, decode) {
 }
 
 /**
+ * @param {Uint8Array} row JSON of what the process had written to stderr by then; nothing where there is none
  * @param {string} label of the pool
  * @param {number} timeout milliseconds
- * @param {{ index: number, attempt: number, worker: number }} details
+ * @param {{ index: number, attempt: number, worker: number }} where
  * @returns {TaskTimeoutError}
  */
-export function timeoutError(label, timeout, details) {
+export function timeoutError(row, label, timeout, where) {
+  const written = Buffer.from(row.buffer, row.byteOffset, row.byteLength)
+  const stderr = written.length === 0 ? {} : { stderr: JSON.parse(written.toString()) }
   return new TaskTimeoutError(
-    `Item ${details.index} took worker ${details.worker} of ${label} longer than ${timeout} ms`,
-    details,
+    `Item ${where.index} took worker ${where.worker} of ${label} longer than ${timeout} ms`,
+    { ...where, ...stderr },
   )
 }
 

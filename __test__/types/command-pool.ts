@@ -1,6 +1,13 @@
 // What commandPool() promises.
 
-import { type CommandPool, CommandProtocolError, commandPool, type ParallelMap, parallelMap } from 'millrace'
+import {
+  type CommandPool,
+  CommandProtocolError,
+  commandPool,
+  type ParallelMap,
+  parallelMap,
+  TaskTimeoutError,
+} from 'millrace'
 import { type Equal, expect } from './expect.js'
 
 {
@@ -57,3 +64,6 @@ commandPool('cat', [1])
 
 const { line } = new CommandProtocolError('text', { line: 'what' })
 expect<Equal<typeof line, string | undefined>>()
+
+const late = new TaskTimeoutError('text', { stderr: 'what' })
+expect<Equal<typeof late.stderr, string | undefined>>()

@@ -146,7 +146,7 @@ pub enum Action {
     GiveUp { worker: WorkerId },
     /// The item ran in a worker that has died: note that as its outcome ([`Status::Lost`]). It was the try of this number.
     Lost { worker: WorkerId, chunk: ChunkId, item: u32, attempt: u32 },
-    /// The item's time is over: note that as its outcome ([`Status::TimedOut`]).
+    /// The item's time is over: note that as its outcome ([`Status::TimedOut`]), with what is known of its worker.
     TimedOut { worker: WorkerId, chunk: ChunkId, item: u32 },
     /// The owner does not want the item tried again: note as its outcome that it has failed of the error that it was
     /// asked about.

@@ -196,6 +196,10 @@ impl Place for Programs {
         self.running.get(&worker).map_or(0, |program| program.line.talk().claimed(cell, items))
     }
 
+    fn stderr(&self, worker: WorkerId) -> Option<String> {
+        self.started.stderr(worker)
+    }
+
     fn forget(&mut self, _: WorkerId, _: CallId) {}
 
     fn kill(&mut self, worker: WorkerId) {

@@ -248,6 +248,10 @@ pub trait Place: Send {
     fn abort_item(&mut self, worker: WorkerId, cell: u8, item: u32);
     /// How many of the `items` in the cell are claimed.
     fn claimed(&self, worker: WorkerId, cell: u8, items: u32) -> u32;
+    /// The end of what a worker's process has written to stderr so far. `None`: it has none, or that does not run.
+    fn stderr(&self, _worker: WorkerId) -> Option<String> {
+        None
+    }
     fn forget(&mut self, worker: WorkerId, call: CallId);
     fn kill(&mut self, worker: WorkerId);
     fn retire(&mut self, worker: WorkerId);

@@ -88,22 +88,46 @@ impl Listener {
     }
 }
 
+/// The end of what a process has written, for errors: whoever reads it adds to it, and the pool looks at it meanwhile.
+#[derive(Clone, Debug, Default)]
+pub struct Tail(Arc<Mutex<Vec<u8>>>);
+
+impl Tail {
+    fn add(&self, bytes: &[u8]) {
+        let mut tail = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        tail.extend_from_slice(bytes);
+        if tail.len() > TAIL_BYTES {
+            let too_much = tail.len() - TAIL_BYTES;
+            tail.drain(..too_much);
+        }
+    }
+
+    #[must_use]
+    pub fn text(&self) -> String {
+        let tail = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Where it was cut it may begin inside a character.
+        let inside = tail.iter().take(3).take_while(|byte| **byte & 0xc0 == 0x80).count();
+        String::from_utf8_lossy(&tail[inside..]).into_owned()
+    }
+}
+
 /// The reading end of a worker's stdout or stderr.
 #[derive(Debug)]
 pub struct Pipe {
     end: Option<AsyncFd<File>>,
     sink: Sink,
-    /// The end of what was written, where it is kept.
-    tail: Option<Vec<u8>>,
+    /// Where the end of it is kept, if it is.
+    tail: Option<Tail>,
     /// Read and not passed on: kept here, because `read_some` may be dropped while it waits to pass it on.
     unsent: Vec<u8>,
 }
 
 impl Pipe {
     /// `end`: none where nothing is to be read.
-    pub fn new(end: Option<OwnedFd>, sink: Sink, keep_tail: bool) -> Self {
+    #[must_use]
+    pub fn new(end: Option<OwnedFd>, sink: Sink, tail: Option<Tail>) -> Self {
         let end = end.and_then(|end| nonblocking(end, Interest::READABLE).ok());
-        Self { end, sink, tail: keep_tail.then(Vec::new), unsent: Vec::new() }
+        Self { end, sink, tail, unsent: Vec::new() }
     }
 
     /// Reads once, and passes it on: waits where nobody takes it, and then the worker waits too. False at the end.
@@ -150,15 +174,6 @@ impl Pipe {
         }
     }
 
-    /// The tail as text.
-    #[must_use]
-    pub fn tail(&self) -> String {
-        let tail = self.tail.as_deref().unwrap_or_default();
-        // Where it was cut it may begin inside a character.
-        let inside = tail.iter().take(3).take_while(|byte| **byte & 0xc0 == 0x80).count();
-        String::from_utf8_lossy(&tail[inside..]).into_owned()
-    }
-
     /// Reads once, unless something is still to be passed on; false at the end.
     async fn read(&mut self) -> bool {
         let Some(end) = &mut self.end else { return false };
@@ -171,10 +186,8 @@ impl Pipe {
                 Ok(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
                 Ok(Ok(0) | Err(_)) => return false,
                 Ok(Ok(_)) => {
-                    let Some(tail) = &mut self.tail else { break };
-                    tail.extend_from_slice(&self.unsent);
-                    if tail.len() > TAIL_BYTES {
-                        tail.drain(..tail.len() - TAIL_BYTES);
+                    if let Some(tail) = &self.tail {
+                        tail.add(&self.unsent);
                     }
                 }
                 Err(_would_block) => {}
@@ -207,4 +220,23 @@ pub(super) fn nonblocking(end: OwnedFd, interest: Interest) -> io::Result<AsyncF
     }
     // SAFETY: a File always gives the same descriptor, and keeps it open as long as it lives.
     Ok(unsafe { AsyncFd::register_with_interest(File::from(end), interest) }?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tail_is_the_end_and_begins_with_a_whole_character() {
+        let tail = Tail::default();
+        assert_eq!(tail.text(), "");
+        tail.add(b"why");
+        assert_eq!(tail.text(), "why");
+        for _ in 0..TAIL_BYTES {
+            tail.add("€".as_bytes());
+        }
+        let text = tail.text();
+        assert!(text.chars().all(|character| character == '€'), "{text}");
+        assert_eq!(text.len(), TAIL_BYTES / 3 * 3);
+    }
 }

@@ -196,6 +196,10 @@ impl Place for Processes {
         self.workers.get(&worker).map_or(0, |worker| worker.end.claimed(cell, items))
     }
 
+    fn stderr(&self, worker: WorkerId) -> Option<String> {
+        self.started.stderr(worker)
+    }
+
     fn forget(&mut self, worker: WorkerId, call: CallId) {
         self.control(worker, &[frame::FORGET, call]);
     }

@@ -6,7 +6,7 @@ use super::{
     command::{Speaker, Speech},
     limits::{Limits, refusal},
     memory::{self, OutOfMemory, Report},
-    output::{Listener, Output, Pipe, Sink, Stream},
+    output::{Listener, Output, Pipe, Sink, Stream, Tail},
 };
 use millrace_channel::parent::ParentEnd;
 use std::{
@@ -71,6 +71,8 @@ pub struct Process {
     child: Child,
     stdout: Pipe,
     stderr: Pipe,
+    /// The end of its stderr.
+    tail: Tail,
     pidfd: AsyncFd<OwnedFd>,
     max_memory: Option<u64>,
     /// None of a command.
@@ -110,7 +112,7 @@ impl Process {
         };
         // The parent's stdin is not shared.
         let mut child = spawn(launch, args.collect(), End::Nothing, stdout, &fds)?;
-        let stdout = Pipe::new(child.stdout.take(), listener.sink(Stream::Stdout), false);
+        let stdout = Pipe::new(child.stdout.take(), listener.sink(Stream::Stdout), None);
         Self::watch(child, launch, stdout, Some(report), None, forward, listener)
     }
 
@@ -126,7 +128,7 @@ impl Process {
         let mut child = spawn(launch, args, stdin, End::Piped, &[])?;
         let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
         let speech = speaker.open(stdin, stdout, child.id()).inspect_err(|_| child.give_up())?;
-        let stdout = Pipe::new(None, Sink::Dropped, false);
+        let stdout = Pipe::new(None, Sink::Dropped, None);
         Self::watch(child, launch, stdout, None, Some(speech), forward, listener)
     }
 
@@ -144,9 +146,10 @@ impl Process {
             Output::Ignore => Sink::Dropped,
             Output::Pipe => listener.sink(Stream::Stderr),
         };
-        let stderr = Pipe::new(child.stderr.take(), sink, true);
+        let tail = Tail::default();
+        let stderr = Pipe::new(child.stderr.take(), sink, Some(tail.clone()));
         match pidfd(child.id()) {
-            Ok(pidfd) => Ok(Self { child, stdout, stderr, pidfd, max_memory: launch.max_memory, report, speech }),
+            Ok(pidfd) => Ok(Self { child, stdout, stderr, tail, pidfd, max_memory: launch.max_memory, report, speech }),
             Err(error) => {
                 child.give_up();
                 Err(error)
@@ -157,6 +160,11 @@ impl Process {
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    #[must_use]
+    pub fn tail(&self) -> &Tail {
+        &self.tail
     }
 
     /// Waits for the end, then ends what it has left in its group; reads what it writes meanwhile. `before_wait` is called
@@ -188,7 +196,7 @@ impl Process {
         tokio::join!(self.stdout.finish(deadline), self.stderr.finish(deadline), finish(&mut self.speech, deadline));
         before_wait();
         let pid = Some(pid);
-        let stderr = self.stderr.tail();
+        let stderr = self.tail.text();
         let says_heap_full = || self.report.as_ref().is_some_and(Report::says_heap_full);
         let mut exit = match self.child.wait() {
             Ok(status) => Exit {

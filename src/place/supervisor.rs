@@ -7,7 +7,7 @@ use super::{
     command::Speaker,
     limits::refusal,
     memory::{self, Report},
-    output::{Listener, Outputs},
+    output::{Listener, Outputs, Tail},
     pool::Core,
     spare::{self, Spare},
     spawn::{Inherited, Launch, Process, kill_group, terminate_group},
@@ -33,7 +33,7 @@ pub type Exits = Arc<Mutex<Vec<Exit>>>;
 /// One start of one process.
 pub type LaunchId = u64;
 
-/// The numbers of the processes of one pool.
+/// The processes of one pool that run: their numbers, and what they write to stderr.
 #[derive(Debug, Default)]
 pub struct Started {
     numbers: Mutex<Numbers>,
@@ -42,14 +42,19 @@ pub struct Started {
 
 #[derive(Debug, Default)]
 struct Numbers {
-    running: HashMap<WorkerId, u32>,
+    running: HashMap<WorkerId, (u32, Tail)>,
     first: Option<u32>,
 }
 
 impl Started {
     /// The number of a process that runs.
     pub fn pid(&self, worker: WorkerId) -> Option<u32> {
-        lock(&self.numbers).running.get(&worker).copied()
+        lock(&self.numbers).running.get(&worker).map(|(pid, _)| *pid)
+    }
+
+    /// The end of what a process that runs has written to stderr.
+    pub fn stderr(&self, worker: WorkerId) -> Option<String> {
+        lock(&self.numbers).running.get(&worker).map(|(_, tail)| tail.text())
     }
 
     /// The number of the first process, waited for: it is started on another thread. 0: it could not be.
@@ -58,12 +63,12 @@ impl Started {
         numbers.unwrap_or_else(PoisonError::into_inner).first.unwrap_or(0)
     }
 
-    fn insert(&self, worker: WorkerId, pid: Option<u32>) {
+    fn insert(&self, worker: WorkerId, process: Option<&Process>) {
         let mut numbers = lock(&self.numbers);
-        if let Some(pid) = pid {
-            numbers.running.insert(worker, pid);
+        if let Some(process) = process {
+            numbers.running.insert(worker, (process.pid(), process.tail().clone()));
         }
-        numbers.first.get_or_insert(pid.unwrap_or(0));
+        numbers.first.get_or_insert(process.map_or(0, Process::pid));
         self.first.notify_all();
     }
 
@@ -215,7 +220,7 @@ fn begin(start: Start, forward: mpsc::Sender<Vec<u8>>, running: Rc<RefCell<HashM
     if let Ok(process) = &process {
         running.borrow_mut().insert(id, process.pid());
     }
-    started.insert(worker, process.as_ref().ok().map(Process::pid));
+    started.insert(worker, process.as_ref().ok());
     // A program does not say itself that it is ready.
     if let (Ok(_), None, Some(pool)) = (&process, &control, pool.upgrade()) {
         tell(&pool);
@@ -255,6 +260,8 @@ async fn keep_time(pool: Weak<Pool>) {
         tokio::select! {
             () = changed.notified() => {}
             () = wait(due) => {
+                // What workers have written before their time was over is read before somebody says that it is.
+                tokio::task::yield_now().await;
                 let Some(pool) = pool.upgrade() else { return };
                 serve(&pool, Core::time_passed);
             }

@@ -275,6 +275,10 @@ impl Place for ItemPrograms {
         self.slots.get(&worker).map_or(0, |slot| slot.claimed(cell, slot.running.is_some()).min(items))
     }
 
+    fn stderr(&self, worker: WorkerId) -> Option<String> {
+        self.started.stderr(worker)
+    }
+
     fn forget(&mut self, _: WorkerId, _: CallId) {}
 
     fn kill(&mut self, worker: WorkerId) {

@@ -34,6 +34,16 @@ impl Core {
         self.store.put((chunk, item), worker, outcome, |rows, _| rows.extend_from_slice(row));
     }
 
+    /// How a worker ended, as a row.
+    fn exit_row(&self, worker: WorkerId, attempt: u32) -> Vec<u8> {
+        self.exits.get(&worker).map(|exit| exit_row(exit, attempt)).unwrap_or_default()
+    }
+
+    /// What a worker that runs has written to stderr so far, as a row: JSON, or nothing where there is no process.
+    fn written_row(&self, worker: WorkerId) -> Vec<u8> {
+        self.place.stderr(worker).and_then(|text| serde_json::to_vec(&text).ok()).unwrap_or_default()
+    }
+
     /// Does what the engine asks for.
     pub(super) fn perform(&mut self, action: Action) {
         match action {
@@ -68,15 +78,20 @@ impl Core {
                 self.place.kill(worker);
             }
             Action::Lost { worker, chunk, item, attempt } => {
-                let row = self.exits.get(&worker).map(|exit| exit_row(exit, attempt)).unwrap_or_default();
+                let row = self.exit_row(worker, attempt);
                 self.note((chunk, item), worker, Status::Lost, &row);
             }
-            Action::TimedOut { worker, chunk, item } => self.note((chunk, item), worker, Status::TimedOut, &[]),
+            Action::TimedOut { worker, chunk, item } => {
+                let row = self.written_row(worker);
+                self.note((chunk, item), worker, Status::TimedOut, &row);
+            }
             // JavaScript has its error.
             Action::Refused { chunk, item } => self.note((chunk, item), NOBODY, Status::Rejected, &[]),
             Action::Again { worker, chunk, item, attempt, status, asks } => {
-                let exit = self.exits.get(&worker).filter(|_| status == Status::Lost);
-                let row = exit.map(|exit| exit_row(exit, attempt)).unwrap_or_default();
+                let row = match status {
+                    Status::Lost => self.exit_row(worker, attempt),
+                    _ => self.written_row(worker),
+                };
                 if let Some(index) = self.store.chunk(chunk).map(|chunk| chunk.index(item)) {
                     let head = Head { index, status, worker, size: ItemSize { row: row.len() as u32, text: 0 } };
                     self.batch.again(chunk, item, attempt, asks, head, &row, &[]);
@@ -94,7 +109,7 @@ impl Core {
                 }
             }
             Action::Failed { call, failure: Failure::Start(worker) } => {
-                let row = self.exits.get(&worker).map(|exit| exit_row(exit, 0)).unwrap_or_default();
+                let row = self.exit_row(worker, 0);
                 self.batch.failed(call, failure_head(worker, &row), &row);
             }
             Action::Release { chunk } => self.store.release(chunk),
