@@ -34,6 +34,16 @@ const COLLECTIONS = {
       yield 2
       yield 1
     })(),
+  'an async generator that throws': () =>
+    (async function* () {
+      yield 2
+      throw new Error('source')
+    })(),
+  'an async iterable that throws': () => {
+    const answers = [Promise.resolve({ done: false, value: 2 }), Promise.reject(new Error('source'))]
+    for (const answer of answers) answer.catch(() => {})
+    return { [Symbol.asyncIterator]: () => ({ next: () => answers.shift() }) }
+  },
 }
 
 /** How the iteratee calls back: at once, later, the later the earlier it was called, or by a promise. */
@@ -52,6 +62,12 @@ const ENDS = { well: undefined, 'with an error': new Error('no'), 'with false': 
 async function seen(library, name, makeCollection, way, end, withCallback) {
   const trace = []
   let calls = 0
+  let clock = 0
+  let over = false
+  const keepTime = async () => {
+    for (; !over && clock < 200; clock++) await undefined
+  }
+  keepTime()
   const result = (args) => {
     const value = args.find((arg) => typeof arg === 'number' || typeof arg === 'string') ?? args[0]?.[1]
     return name === 'transform' ? undefined : typeof value === 'number' ? value % 2 : value
@@ -59,7 +75,7 @@ async function seen(library, name, makeCollection, way, end, withCallback) {
   const iteratee = (...args) => {
     const callback = args.pop()
     const call = calls++
-    trace.push(['called', ...structuredClone(args)])
+    trace.push(['called', clock, ...structuredClone(args)])
     const answer = () => {
       trace.push(['answers', call])
       if (call === 1 && end !== undefined) callback(end, 'with', 'more')
@@ -72,7 +88,7 @@ async function seen(library, name, makeCollection, way, end, withCallback) {
   if (name.endsWith('Limit')) args.push(2)
   if (name in INITIAL) args.push(INITIAL[name])
   args.push(iteratee)
-  const finish = (...values) => trace.push(['finished', ...structuredClone(values)])
+  const finish = (...values) => trace.push(['finished', clock, ...structuredClone(values)])
   try {
     if (withCallback) trace.push(['returned', library[name](...args, finish)])
     else {
@@ -85,6 +101,7 @@ async function seen(library, name, makeCollection, way, end, withCallback) {
     trace.push(['threw', error.constructor.name])
   }
   for (let turns = 0; turns < 3; turns++) await turn()
+  over = true
   return trace
 }
 

@@ -158,7 +158,7 @@ class Pulled extends Run {
   pull() {
     if (this.#running >= this.#limit || this.#waiting || this.#done) return
     this.#waiting = true
-    this.#iterator.next().then(this.#onResult, this.#fail)
+    this.#iterator.next().then(this.#onResult, this.#failSoon)
   }
 
   #onResult = (/** @type {IteratorResult<any>} */ { done, value }) => {
@@ -173,7 +173,7 @@ class Pulled extends Run {
     try {
       this.give(value, this.#key++)
     } catch (error) {
-      this.#fail(error)
+      this.#failSoon(error)
       return
     }
     this.pull()
@@ -197,6 +197,11 @@ class Pulled extends Run {
     } else this.pull()
   }
 
+  /** A microtask later, as where a promise is hung on that of `next()`. That would be one more for each value. */
+  #failSoon = (/** @type {any} */ error) => {
+    NOW.then(() => this.#fail(error))
+  }
+
   #fail = (/** @type {any} */ error) => {
     if (this.#canceled) return
     this.#waiting = false
@@ -217,3 +222,5 @@ class Pulled extends Run {
     }
   }
 }
+
+const NOW = Promise.resolve()

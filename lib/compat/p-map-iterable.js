@@ -104,8 +104,6 @@ class IterableRun {
         // the next pull, which would take an item from a queue for nobody.
         await (entry?.state === PENDING || entry === undefined ? this.#change() : undefined)
         const ended = this.#entries.head
-        // Without order: the rest was pulled after the end.
-        if (ended === undefined) continue
         this.#entries.shift()
         this.#held--
         const { state, value } = ended
@@ -138,7 +136,7 @@ class IterableRun {
   /** Read one more element, if there may be one. */
   #read() {
     const pulls = this.#pulls
-    if (pulls === undefined || this.#stopped || pulls.ended || this.#next > this.#stopIndex) return
+    if (pulls === undefined || this.#stopped || pulls.seen || this.#next > this.#stopIndex) return
     if (this.#reading >= this.#concurrency || this.#held >= this.#backpressure) return
     /** @type {Entry} */
     const entry = { index: this.#next++, state: PENDING, value: undefined }
@@ -162,6 +160,7 @@ class IterableRun {
       try {
         const { done, value } = await pulls.pull()
         if (done) {
+          pulls.seen = true
           this.#doneIndex = Math.min(this.#doneIndex, index)
           this.#end(entry, DONE, undefined)
           return
@@ -199,26 +198,34 @@ class IterableRun {
   #end(entry, state, value) {
     entry.state = state
     entry.value = value
-    if (this.#preserveOrder) {
-      if (entry !== this.#entries.head) return
-    } else {
-      if (!this.#unended.delete(entry)) return
-      if (state === DONE) this.#giveUp(entry.index)
-      this.#entries.push(entry)
-    }
+    // Without order it is given a microtask later, so that the consumer, and with it the next pull, is no earlier than
+    // with order: what has ended by then is known.
+    if (!this.#preserveOrder) NOW.then(() => this.#give(entry))
+    else if (entry === this.#entries.head) this.#tell()
+  }
+
+  /** @param {Entry} entry that has ended, without order */
+  #give(entry) {
+    if (!this.#unended.delete(entry)) return
+    if (entry.state === DONE) this.#giveUp(entry.index)
+    this.#entries.push(entry)
+    this.#tell()
+  }
+
+  #tell() {
     this.#wake?.()
     this.#wake = undefined
   }
 
   /**
-   * A queue may never answer the pulls that came after its end: nobody waits for them.
+   * A queue may never answer the pulls that came after its end: they end with it.
    * @param {number} index of the end
    */
   #giveUp(index) {
     for (const entry of this.#unended) {
       if (entry.index <= index) continue
       this.#unended.delete(entry)
-      this.#held--
+      this.#entries.push(GIVEN_UP)
     }
   }
 }
@@ -263,7 +270,10 @@ class Queue {
 
 /** @typedef {{ index: number, state: number, value: any }} Entry */
 
+const NOW = Promise.resolve()
 const PENDING = 0
 const VALUE = 1
 const DONE = 2
 const FAILED = 3
+/** @type {Entry} */
+const GIVEN_UP = Object.freeze({ index: Infinity, state: DONE, value: undefined })

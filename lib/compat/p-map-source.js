@@ -65,8 +65,10 @@ export function mapperOf(mapper, concurrency) {
 
 /** Pulls an input. Several pulls may be under way at once; the first end that is seen is the end. */
 export class Pulls {
-  /** Its end was seen: there is nothing to close. */
-  ended = false
+  /** It has said that it is at its end: it is not asked again. */
+  #ended = false
+  /** Whoever pulled has seen that: there is nothing to close. What ends the call in the turn before still closes. */
+  seen = false
   #iterator
 
   /** @param {any} input */
@@ -81,10 +83,10 @@ export class Pulls {
    *   a queue would wait in it for ever.
    */
   pull() {
-    if (this.ended) return END
+    if (this.#ended) return END
     const result = this.#iterator.next()
     if (!isThenable(result)) {
-      if (result.done) this.ended = true
+      if (result.done) this.#ended = true
       return result
     }
     const promise = Promise.resolve(/** @type {PromiseLike<any>} */ (result))
@@ -94,7 +96,7 @@ export class Pulls {
 
   /** Nobody waits for it: a source may be stuck in `next()`. */
   close() {
-    if (this.ended) return
+    if (this.seen) return
     try {
       Promise.resolve(this.#iterator.return?.()).catch(nothing)
     } catch {
@@ -103,7 +105,7 @@ export class Pulls {
   }
 
   #onResult = (/** @type {IteratorResult<any>} */ result) => {
-    if (result?.done) this.ended = true
+    if (result?.done) this.#ended = true
   }
 }
 

@@ -19,7 +19,7 @@ export { pMapIterable, pMapSkip, pMapStop }
  * @param {any} [options]
  * @returns {Promise<any[]>}
  */
-export default async function pMap(input, mapper, options) {
+export default function pMap(input, mapper, options) {
   return mapped(input, mapper, options, false)
 }
 
@@ -29,7 +29,7 @@ export default async function pMap(input, mapper, options) {
  * @param {any} [options]
  * @returns {Promise<any[]>}
  */
-export async function pMapSettled(input, mapper, options) {
+export function pMapSettled(input, mapper, options) {
   return mapped(input, mapper, options, true)
 }
 
@@ -39,7 +39,7 @@ export async function pMapSettled(input, mapper, options) {
  * @param {any} [options]
  * @returns {Promise<any>}
  */
-export async function pMapKeyed(input, mapper, options) {
+export function pMapKeyed(input, mapper, options) {
   return mapKeyed(input, mapper, options, false)
 }
 
@@ -49,7 +49,7 @@ export async function pMapKeyed(input, mapper, options) {
  * @param {any} [options]
  * @returns {Promise<any>}
  */
-export async function pMapSettledKeyed(input, mapper, options) {
+export function pMapSettledKeyed(input, mapper, options) {
   return mapKeyed(input, mapper, options, true)
 }
 
@@ -102,7 +102,7 @@ function entriesOf(input) {
  * @param {unknown[]} [keys]
  * @returns {Promise<any[]>}
  */
-function mapped(input, mapper, options = {}, settled, keys) {
+async function mapped(input, mapper, options = {}, settled, keys) {
   const { concurrency = Infinity, stopOnError = true, signal } = options
   return new Promise((resolve, reject) => {
     checkArguments(input, mapper, concurrency)
@@ -215,6 +215,7 @@ class MapCall {
       const { index } = lane
       try {
         if (pulled.done) {
+          this.#pulls.seen = true
           this.#cut(index, lane)
           return
         }
