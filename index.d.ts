@@ -921,6 +921,9 @@ export interface WorkerPoolOptions {
    * again, alone in a process (its `context.attempt` is one more), and only one that ends its process again fails, with
    * {@link WorkerCrashError}. So with more than 1, what ran beside the culprit runs twice: at least once, not at most
    * once. An item that has ended never runs again.
+   *
+   * Likewise an item that holds its process (an endless loop) makes those beside it late. Where the process is killed
+   * because it has not even heard of a `timeout`, each runs again alone, and only one that is late again fails.
    * @default 1
    */
   concurrencyPerWorker?: number | undefined

@@ -88,6 +88,54 @@ describe('a time-out', () => {
     assert.equal(await run, 2)
   })
 
+  test('neighbours that an item has held up run again, and are charged nothing', LIMIT, async (t) => {
+    const pool = openPool(t, undefined, { size: 1, concurrencyPerWorker: 4, gracePeriod: 50 })
+    await pool.ready()
+    const neighbour = {
+      act: 'eval',
+      code: 'return new Promise((end) => setTimeout(end, 20, context.attempt))',
+    }
+    const items = [neighbour, neighbour, neighbour, { act: 'spin' }]
+    const outcomes = await parallelMap(items, pool, { timeout: 1000, settled: true, chunkSize: 4 }).toArray()
+    assert.deepEqual(
+      outcomes.slice(0, 3).map(({ value }) => value),
+      [2, 2, 2],
+    )
+    const { reason } = outcomes[3]
+    assert.ok(reason instanceof TaskTimeoutError, String(reason))
+    // Nobody knew that it was this one, so it ran again alone.
+    assert.equal(reason.attempt, 2)
+  })
+
+  test('beside others it is charged at once where the event loop goes on', LIMIT, async (t) => {
+    const pool = openPool(t, undefined, { size: 1, concurrencyPerWorker: 3, gracePeriod: 20_000 })
+    await pool.ready()
+    const code =
+      'return new Promise((end) => context.signal.addEventListener("abort", () => setTimeout(end, 100)))'
+    const items = [{ act: 'eval', code }, { act: 'eval', code }, { act: 'pid' }]
+    const outcomes = await parallelMap(items, pool, { timeout: 100, settled: true, chunkSize: 3 }).toArray()
+    for (const { reason } of outcomes.slice(0, 2)) {
+      assert.ok(reason instanceof TaskTimeoutError, String(reason))
+      assert.equal(reason.attempt, 1)
+    }
+    assert.equal(await pool.run({ act: 'pid' }), outcomes[2].value)
+  })
+
+  test('beside others, one that ends late has failed, whatever it returns', LIMIT, async (t) => {
+    const pool = openPool(t, undefined, { size: 1, concurrencyPerWorker: 2, gracePeriod: 20_000 })
+    await pool.ready()
+    const waits = rejection(pool.run({ act: 'untilAborted' }))
+    const code = 'const end = Date.now() + 300; while (Date.now() < end); return 1'
+    const error = await rejection(pool.run({ act: 'eval', code }, { timeout: 100, retries: 1 }))
+    assert.ok(error instanceof TaskTimeoutError, String(error))
+    assert.deepEqual(
+      failureOf(error).errors.map(({ name }) => name),
+      ['TaskTimeoutError'],
+    )
+    await pool.close({ force: true })
+    await waits
+  })
+
   test('a try after it waits until the one before is gone', LIMIT, async (t) => {
     const pool = openPool(t, undefined, { size: 2, gracePeriod: 300 })
     await pool.ready()

@@ -244,6 +244,7 @@ describe('the numbers that the two languages share', () => {
       StartError: 'START_ERROR',
       Fatal: 'FATAL',
       Message: 'MESSAGE',
+      AbortHeard: 'ABORT_HEARD',
     })) {
       assert.equal(js(name), number(parent, new RegExp(`^ {4}${kind} = (\\d+),$`, 'm')), kind)
     }

@@ -432,6 +432,7 @@ class Worker {
   #abortItem(cell, item) {
     const timed = this.#timed.get(timedKey(cell, item))
     if (timed === undefined) return
+    this.#port.abortHeard(cell, item)
     const { index, attempt } = timed
     timed.signal.raise(new TaskTimeoutError(`Item ${index} took longer than its timeout`, { index, attempt }))
   }

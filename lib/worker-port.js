@@ -28,6 +28,7 @@ const READY = 4
 const START_ERROR = 5
 const FATAL = 6
 const MESSAGE = 7
+const ABORT_HEARD = 8
 
 /** How an item ended. */
 export const VALUE = 0
@@ -171,6 +172,16 @@ export class Port {
    */
   chunkDone(cell, micros) {
     this.#bare(CHUNK_DONE, cell, 0, 0, micros)
+    this.announce()
+  }
+
+  /**
+   * Publish that an item has heard that its time is over: nothing holds the event loop.
+   * @param {number} cell
+   * @param {number} item
+   */
+  abortHeard(cell, item) {
+    this.#bare(ABORT_HEARD, cell, 0, item, 0)
     this.announce()
   }
 

@@ -145,7 +145,7 @@ export class Judge {
     return reason instanceof RangeError && reason.message === thrown.message && reason.number === number
   }
 
-  /** Signals from outside, and neighbours in an endless loop, hit anyone: but only as often as it has tries. */
+  /** Signals from outside hit anyone: but only as often as it has tries. */
   #wasHit(reason, attempt) {
     const { retries, crashRetries, timeout } = this.#call.options
     if (reason?.name === 'WorkerCrashError' && reason.signal === 'SIGKILL' && attempt > crashRetries) {

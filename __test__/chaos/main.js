@@ -167,9 +167,8 @@ function print(title, counts) {
 /** What fails of a signal from outside has had as many of them as it has tries. */
 function hitsAreAccountedFor({ sent }) {
   if (tally.hit.crashed > sent.SIGKILL) throw new Discrepancy('more items were killed than signals were sent')
-  const hangs = tally.faults['endless loop'] + tally.faults.SIGSTOP + sent.SIGSTOP
-  if (tally.hit.timedOut > hangs * 4)
-    throw new Discrepancy('more items were late than there were reasons for')
+  // An item in an endless loop fails alone; a process that is stopped from outside may run one item, which is blamed.
+  if (tally.hit.timedOut > sent.SIGSTOP) throw new Discrepancy('more items were late than processes were stopped')
 }
 
 function memoryIsFlat(warm, end) {

@@ -37,8 +37,7 @@ export class Plan {
     const dice = new Dice(this.#seed, place)
     const pool = dice.below(POOLS.length)
     const count = dice.pick(this.#counts)
-    // Where several run in one process, an endless loop takes the time of its neighbours, too.
-    const retries = POOLS[pool].concurrencyPerWorker > 1 ? 3 : dice.pick([2, 3])
+    const retries = dice.pick([2, 3])
     const errors = dice.pick(['settled', 'settled', 'settled', 'collected', 'stop'])
     const consumer = dice.pick(['for await', 'for await', 'toArray', 'forEach', 'stages', 'run'])
     const keys = dice.pick([0, 0, 0, 1, 3, 200])

@@ -1,6 +1,6 @@
 //! The death of a worker: what it had not begun waits again, what it ran is charged, or runs again alone.
 
-use super::{Action, Engine, Micros, REST, Status, WorkerId, call::Part, worker::Worker};
+use super::{Action, Engine, Micros, REST, Status, WorkerId, call::Part, dispatch::Dispatch, worker::Worker};
 
 impl Engine {
     /// The worker's process has ended. `claimed` tells for a cell and its number of items how many were claimed.
@@ -17,7 +17,8 @@ impl Engine {
             }
         }
         let unsent = self.drop_actions_for(worker);
-        let (mut ran, mut cut_off) = (Vec::new(), Vec::new());
+        let (mut ran, mut cut_off, mut late) = (Vec::new(), Vec::new(), 0);
+        let in_doubt = state.dispatches().any(Dispatch::has_doubt);
         // Later items first: what goes back to the front of the queue keeps its order.
         for part in state.dispatches().rev() {
             let claimed = if unsent.contains(&part.cell) { 0 } else { claimed(part.cell, part.items()) };
@@ -26,12 +27,14 @@ impl Engine {
             let (chunk, attempt, alone) = (part.chunk, part.attempt, part.alone);
             call.requeue(Part { chunk, items: unclaimed..part.end, attempt, alone });
             for item in part.unfinished().rev().filter(|item| *item < unclaimed) {
-                if part.is_cut_off(item) {
+                let found = part.cut_off_of(item);
+                if found.is_some_and(|found| found.charged) {
                     cut_off.push((chunk, item));
                     continue;
                 }
+                late += usize::from(found.is_some());
                 let again = Part { chunk, items: item..item + 1, attempt: attempt.saturating_add(1), alone };
-                if state.is_condemned() {
+                if state.is_condemned() && !in_doubt {
                     // We killed it for the sake of another call: this item did nothing wrong.
                     call.requeue(again);
                 } else {
@@ -41,9 +44,15 @@ impl Engine {
         }
         let barren = ran.is_empty() && cut_off.is_empty() && state.is_barren();
         if ran.len() == 1 && cut_off.is_empty() {
-            self.charge(worker, ran.remove(0));
+            let ran = ran.remove(0);
+            if late == 0 {
+                self.charge(worker, ran);
+            } else {
+                self.charge_time(worker, ran.chunk, ran.items.start, ran.attempt - 1, now);
+                self.end_cut_off(ran.chunk, ran.items.start);
+            }
         } else {
-            // One of them did it, and nobody knows which; it may have been one that was cut off.
+            // One of them did it, or held all others up, and nobody knows which; it may have been one that was cut off.
             for suspect in ran {
                 if let Some(call) = self.calls.get_mut(&suspect.chunk.call) {
                     call.requeue(Part { alone: true, ..suspect });

@@ -43,11 +43,21 @@ struct Timing {
     seen: Vec<Micros>,
     /// The items before it have ended.
     open: u32,
-    /// Those that ran for too long and have not ended, and when their worker is killed for it.
-    cut_off: BTreeMap<u32, Micros>,
+    /// Those that ran for too long and have not ended.
+    cut_off: BTreeMap<u32, CutOff>,
+}
+
+/// What follows for an item that has run for too long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct CutOff {
+    /// When its worker is killed for it.
+    kill_at: Micros,
+    /// It has failed of that. Before, it is a suspect: another one may hold the worker.
+    pub charged: bool,
 }
 
 /// An item that has run for too long; `index` is its number in the cell.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Cut {
     pub cell: u8,
     pub index: u32,
@@ -80,13 +90,13 @@ impl Dispatch {
         }
     }
 
-    /// An item (as numbered in the cell) has ended; returns whether it was cut off before.
-    pub fn finish(&mut self, item: u32) -> Result<bool, Violation> {
+    /// An item (as numbered in the cell) has ended; returns what it was, if it was cut off before.
+    pub fn finish(&mut self, item: u32) -> Result<Option<CutOff>, Violation> {
         if item >= self.items() || std::mem::replace(&mut self.ended[item as usize], true) {
             return Err(Violation);
         }
         self.finished += 1;
-        Ok(self.timing.as_mut().is_some_and(|timing| timing.cut_off.remove(&item).is_some()))
+        Ok(self.timing.as_mut().and_then(|timing| timing.cut_off.remove(&item)))
     }
 
     /// Where in their chunk these items (as numbered in the cell) are, which have ended now; `None`: an item of the part
@@ -133,12 +143,24 @@ impl Dispatch {
 
     /// The item has run for too long, and its worker is killed then; true the first time.
     pub fn cut_off(&mut self, index: u32, kill_at: Micros) -> bool {
-        self.timing.as_mut().is_some_and(|timing| timing.cut_off.insert(index, kill_at).is_none())
+        let cut_off = CutOff { kill_at, charged: false };
+        self.timing.as_mut().is_some_and(|timing| timing.cut_off.insert(index, cut_off).is_none())
+    }
+
+    /// An item that was cut off fails of that; `None`: it has already.
+    pub fn charge(&mut self, index: u32) -> Result<Option<Cut>, Violation> {
+        let cut_off = self.timing.as_mut().and_then(|timing| timing.cut_off.get_mut(&index)).ok_or(Violation)?;
+        let before = std::mem::replace(&mut cut_off.charged, true);
+        Ok((!before).then(|| self.cut(index)))
+    }
+
+    fn cut(&self, index: u32) -> Cut {
+        Cut { cell: self.cell, index, chunk: self.chunk, item: self.start + index, attempt: self.attempt }
     }
 
     /// When its worker is killed for items that were cut off.
     pub fn kill_times(&self) -> impl Iterator<Item = Micros> {
-        self.timing.iter().flat_map(|timing| timing.cut_off.values().copied())
+        self.timing.iter().flat_map(|timing| timing.cut_off.values().map(|cut_off| cut_off.kill_at))
     }
 
     pub fn unfinished(&self) -> impl DoubleEndedIterator<Item = u32> {
@@ -171,8 +193,14 @@ impl Dispatch {
         self.timing.is_some()
     }
 
-    pub fn is_cut_off(&self, item: u32) -> bool {
-        self.timing.as_ref().is_some_and(|timing| timing.cut_off.contains_key(&(item - self.start)))
+    /// What is known of an item (as numbered in the chunk) that has run for too long.
+    pub fn cut_off_of(&self, item: u32) -> Option<CutOff> {
+        self.timing.as_ref().and_then(|timing| timing.cut_off.get(&(item - self.start)).copied())
+    }
+
+    /// One of its items has run for too long, and it is not known who is to blame.
+    pub fn has_doubt(&self) -> bool {
+        self.timing.iter().flat_map(|timing| timing.cut_off.values()).any(|cut_off| !cut_off.charged)
     }
 
     /// Notes how many of its items are claimed by now; hands over those that have run for too long, and returns when
@@ -186,18 +214,20 @@ impl Dispatch {
         while (timing.open as usize) < seen && self.ended[timing.open as usize] {
             timing.open += 1;
         }
-        let mut next = None::<Micros>;
+        let (mut next, mut late) = (None::<Micros>, Vec::new());
         for index in timing.open..seen as u32 {
             if self.ended[index as usize] || timing.cut_off.contains_key(&index) {
                 continue;
             }
             let due = timing.seen[index as usize].saturating_add(timing.timeout);
             if due <= now {
-                let (cell, chunk, item, attempt) = (self.cell, self.chunk, self.start + index, self.attempt);
-                overdue(Cut { cell, index, chunk, item, attempt });
+                late.push(index);
             } else {
                 next = next.into_iter().chain([due]).min();
             }
+        }
+        for index in late {
+            overdue(self.cut(index));
         }
         next
     }

@@ -224,7 +224,10 @@ impl Engine {
             self.forget_deaths();
         }
         self.lane_freed |= self.config.lanes > 1;
-        if cut_off {
+        if let Some(cut_off) = cut_off {
+            if !cut_off.charged {
+                self.charge_time(worker, chunk, item, attempt, now);
+            }
             self.end_cut_off(chunk, item);
             return Ok(Kept::Nothing);
         }

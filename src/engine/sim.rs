@@ -122,6 +122,9 @@ struct Seen {
     /// Items that were cut off, those for which their worker was killed, and crashes after which an item ran again.
     cut_off: u64,
     cut_off_kills: u64,
+    /// Time-outs that a worker has heard of, and items that were in doubt when it died.
+    heard: u64,
+    doubts: u64,
     survived: u64,
     /// Values that were handed in with others.
     together: u64,
@@ -160,6 +163,8 @@ impl Seen {
         self.refused += other.refused;
         self.cut_off += other.cut_off;
         self.cut_off_kills += other.cut_off_kills;
+        self.heard += other.heard;
+        self.doubts += other.doubts;
         self.survived += other.survived;
         self.keyed += other.keyed;
         self.made_way += other.made_way;
@@ -193,6 +198,8 @@ impl Seen {
                 self.refused,
                 self.cut_off,
                 self.cut_off_kills,
+                self.heard,
+                self.doubts,
                 self.survived,
                 self.keyed,
                 self.made_way,
@@ -254,6 +261,8 @@ enum Event {
     /// The process dies of itself; only in this epoch, or while it still runs this.
     Crash(WorkerId, u32),
     CrashOf(WorkerId, u64),
+    /// The process hears that the time of an item is over.
+    HearAbort(WorkerId, u64),
     /// The process is killed.
     Killed(WorkerId),
     /// The parent reads what the process has published.
@@ -390,6 +399,10 @@ struct Item {
     rejected: bool,
     /// It was cut off in this worker, then.
     cut_off: Option<(WorkerId, Micros)>,
+    /// Since when its time-out may be charged to it: it was alone, has heard of it, or has ended late.
+    late: Option<Micros>,
+    /// And was.
+    charged_late: bool,
     /// The next try starts no earlier.
     not_before: Micros,
     /// The engine asked about the try of this number.
@@ -461,6 +474,8 @@ struct Run {
     call: CallId,
     hangs: bool,
     obeys: bool,
+    /// It holds the event loop: nothing else is heard.
+    holds: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -474,6 +489,7 @@ enum CrashAt {
 enum Record {
     Ready,
     Outcome { cell: u8, item: u32, status: Status, bytes: u32 },
+    AbortHeard { cell: u8, item: u32 },
     Done { cell: u8, micros: u32 },
 }
 
@@ -671,6 +687,10 @@ impl Sim {
                 }
                 return;
             }
+            Event::HearAbort(worker, number) => {
+                self.hear_abort(worker, number);
+                return;
+            }
             Event::Crash(worker, epoch) => {
                 if self.processes.get(&worker).is_some_and(|process| process.epoch == epoch) {
                     self.die(worker);
@@ -790,8 +810,8 @@ impl Sim {
         }
     }
 
-    /// A try has failed, and the engine wants to have another.
-    fn fail_try(&mut self, chunk: ChunkId, number: u32, attempt: u32, asks: bool) {
+    /// A try has failed, and the engine wants to have another since then.
+    fn fail_try(&mut self, chunk: ChunkId, number: u32, attempt: u32, asks: bool, since: Micros) {
         let index = self.index(chunk, number);
         let call = self.calls.get_mut(&chunk.call).unwrap();
         let retry = call.plan.config.retry;
@@ -803,7 +823,7 @@ impl Sim {
         assert!(item.tries == attempt || item.doubtful, "item {index}: attempt {attempt}, not {}", item.tries);
         assert!(item.errors <= retry.retries, "item {index} has failed {} times", item.errors);
         assert_eq!(asks, retry.asks);
-        item.not_before = if asks { Micros::MAX } else { self.now + least_delay(&retry, item.errors) };
+        item.not_before = if asks { Micros::MAX } else { since + least_delay(&retry, item.errors) };
         self.seen.retried += 1;
         if asks {
             item.asked = Some(attempt);
@@ -1023,8 +1043,7 @@ impl Sim {
                 let (errors, retries) = (call.items[index].errors, call.plan.config.retry.retries);
                 // Other items' errors may have ended the call in the same moment.
                 assert!(errors == retries || call.may_stop, "item {index} is not tried again after {errors}");
-                let hostile = self.processes.get(&worker).is_none_or(|process| process.hostile);
-                assert!(hostile || call.items[index].cut_off.is_some(), "item {index} was not cut off");
+                self.charge_late(worker, chunk.call, index);
                 self.end_by_engine(chunk, item, Status::TimedOut);
             }
             Action::Refused { chunk, item } => {
@@ -1039,9 +1058,9 @@ impl Sim {
             }
             Action::Again { worker, chunk, item, attempt, status: Status::TimedOut, asks } => {
                 let index = self.index(chunk, item);
-                let hostile = self.processes.get(&worker).is_none_or(|process| process.hostile);
-                assert!(hostile || self.calls[&chunk.call].items[index].cut_off.is_some(), "item {index} had its time");
-                self.fail_try(chunk, item, attempt, asks);
+                self.charge_late(worker, chunk.call, index);
+                let since = self.calls[&chunk.call].items[index].late.unwrap_or(self.now);
+                self.fail_try(chunk, item, attempt, asks, since);
             }
             Action::Again { worker, chunk, item, attempt, status, asks } => {
                 assert_eq!(status, Status::Lost);
@@ -1247,13 +1266,46 @@ impl Sim {
             let delay = self.random.between(1..=200);
             self.after(delay, Event::End(worker, run.number));
         }
+        if let Some(run) = run {
+            let delay = self.faults.between(0..=300);
+            self.after(delay, Event::HearAbort(worker, run.number));
+        }
         let told_time = self.told_time;
-        let hostile = self.processes[&worker].hostile;
+        let process = &self.processes[&worker];
+        // Where we took our time with the action, others may have run beside it, and have ended.
+        let alone = process.lanes.len() <= 1 || self.now > told_time || process.state == State::Dead;
+        let hostile = process.hostile;
         let item = &mut self.calls.get_mut(&part.chunk.call).unwrap().items[index];
         assert!(item.cut_off.is_none() || item.doubtful, "item {index} is cut off twice");
         item.cut_off = Some((worker, told_time));
+        item.late = alone.then_some(told_time);
+        item.charged_late = false;
         item.doubtful |= hostile;
         self.seen.cut_off += 1;
+    }
+
+    /// An item fails of its time-out: it was cut off, and nobody else can have held it up.
+    fn charge_late(&mut self, worker: WorkerId, call: CallId, index: usize) {
+        let hostile = self.processes.get(&worker).is_some_and(|process| process.hostile);
+        let item = &mut self.calls.get_mut(&call).unwrap().items[index];
+        assert!(
+            item.late.is_some() || item.doubtful || hostile,
+            "item {index} was not cut off, or need not be what was late"
+        );
+        assert!(!std::mem::replace(&mut item.charged_late, true) || item.doubtful, "item {index} is late twice");
+    }
+
+    /// The process hears that the time of an item is over, unless another one holds it.
+    fn hear_abort(&mut self, worker: WorkerId, number: u64) {
+        let Some(process) = self.processes.get_mut(&worker).filter(|process| process.state != State::Dead) else {
+            return;
+        };
+        let Some(run) = process.lanes.iter().find(|run| run.number == number) else { return };
+        if process.lanes.iter().any(|run| run.holds) {
+            return self.after(500, Event::HearAbort(worker, number));
+        }
+        process.outbox.push_back(Record::AbortHeard { cell: run.cell, item: run.item });
+        self.publish(worker);
     }
 
     fn kill(&mut self, worker: WorkerId) {
@@ -1300,7 +1352,10 @@ impl Sim {
             Why::Size => assert!(self.seen.resized > 0, "retired, though the pool has not shrunk"),
             Why::Idle => {
                 assert!(self.config.idle.is_some(), "an idle worker may stay");
-                assert!(self.engine.staff() >= least, "too few workers stay");
+                // Another one may have got its last items since.
+                let spent = |worker: &&super::worker::Worker| worker.leaves() == Some(Why::Tasks);
+                let spent = self.engine.workers.values().filter(spent).count() as u32;
+                assert!(self.engine.staff() + spent >= least, "too few workers stay");
             }
             Why::Tasks => {
                 let most = self.config.max_tasks.expect("workers are spent");
@@ -1343,7 +1398,7 @@ impl Sim {
             assert_eq!(index, call.next, "out of order");
         } else if call.plan.config.ordered {
             let head = &call.items[call.next];
-            let runs = head.claimed_in.is_some() && head.cut_off.is_none();
+            let runs = head.claimed_in.is_some() && (head.cut_off.is_none() || head.late.is_none());
             assert!(!runs, "the error overtakes item {}, which runs", call.next);
             assert!(head.handed.is_none(), "the error overtakes a result");
         }
@@ -1415,6 +1470,18 @@ impl Sim {
                 self.hand_in_values(worker, cell, item, bytes)
             }
             Record::Outcome { cell, item, status, bytes } => self.hand_in_outcome(worker, cell, item, status, bytes),
+            Record::AbortHeard { cell, item: number } => {
+                let answer = self.engine.handle_abort_heard(worker, cell, number, self.now);
+                if answer.is_ok() {
+                    let part = self.processes[&worker].parts[&cell];
+                    let index = self.index(part.chunk, part.start + number);
+                    let call = self.calls.get_mut(&part.chunk.call).unwrap();
+                    call.items[index].late.get_or_insert(self.now);
+                    self.seen.heard += 1;
+                    self.expect_stops();
+                }
+                answer
+            }
             Record::Done { cell, micros } => {
                 let answer = self.engine.handle_chunk_done(worker, cell, micros, self.now);
                 if answer.is_ok() {
@@ -1492,6 +1559,9 @@ impl Sim {
         );
         if item.cut_off.take_if(|(of, _)| *of == worker).is_some() || pending_cut {
             assert_eq!(answer, Kept::Nothing, "an outcome after the item was cut off");
+            // It fails of its time-out, at the latest now.
+            item.late.get_or_insert(self.now);
+            self.expect_stops();
             return;
         }
         assert!(!item.ended || hostile, "item {index} ended twice");
@@ -1500,7 +1570,7 @@ impl Sim {
             assert_eq!((chunk, again), (part.chunk, part.start + number), "another item");
             assert_eq!(status, Status::Error, "another try, though it has not failed");
             assert!(!call.is_ending() && !call.finished, "another try of an ended call");
-            self.fail_try(chunk, again, attempt, asks);
+            self.fail_try(chunk, again, attempt, asks, self.now);
             return;
         }
         item.ended = true;
@@ -1683,13 +1753,14 @@ impl Sim {
         let may_ignore = matches!(call.plan.cancel, Some((_, Cancel::Hard))) || call.plan.config.timeout.is_some();
         let ignores = hangs && may_ignore && self.random.chance(50);
         let obeys = !ignores && (hangs || self.random.chance(50));
+        let holds = ignores && self.faults.chance(50);
         let micros = if self.random.below(1000) < self.mood.slow_items {
             self.random.between(10_000..=10_000_000)
         } else {
             self.random.between(0..=2 * self.mood.item_micros)
         };
         self.runs += 1;
-        let run = Run { number: self.runs, started: self.now, cell, item: number, call: id, hangs, obeys };
+        let run = Run { number: self.runs, started: self.now, cell, item: number, call: id, hangs, obeys, holds };
         let process = self.processes.get_mut(&worker).unwrap();
         process.lanes.push(run);
         process.tasks += 1;
@@ -1767,6 +1838,13 @@ impl Sim {
             .map(|(part, at)| (part.chunk.call, at))
             .collect();
         let running = running.len();
+        // It is not known whether they, or others beside them, are to blame.
+        let in_doubt = self.engine.workers[&worker].dispatches().flat_map(|part| {
+            let uncharged = |item: &u32| part.cut_off_of(*item).is_some_and(|cut_off| !cut_off.charged);
+            part.unfinished().filter(uncharged).map(|item| (part.chunk, item))
+        });
+        let doubts: BTreeSet<(CallId, usize)> =
+            in_doubt.map(|(chunk, item)| (chunk.call, self.index(chunk, item))).collect();
         for part in parts {
             let indexes: Vec<usize> = self.part_indexes(&part).collect();
             let call = self.calls.get_mut(&part.chunk.call).unwrap();
@@ -1774,12 +1852,15 @@ impl Sim {
                 let item = &mut call.items[index];
                 let claimed = item.claimed_in == Some(worker);
                 let cut_off = item.cut_off.take_if(|(of, _)| *of == worker).is_some();
+                let in_doubt = doubts.contains(&(part.chunk.call, index));
                 if hostile {
                     item.doubtful = true;
                     item.asked = None;
                     item.not_before = 0;
                 }
-                if cut_off && !hostile {
+                // Its time-out is charged to it: before, or now, where nobody else can have held it up.
+                if (cut_off || in_doubt) && !hostile && (!in_doubt || running == 1) {
+                    item.late.get_or_insert(self.now);
                     item.claimed_in = None;
                     continue;
                 }
@@ -1797,7 +1878,8 @@ impl Sim {
                     item.suspect = !item.crashed;
                     self.charged += 1;
                     call.may_stop |= call.plan.config.stop_on_error && item.crashed;
-                } else if claimed && !condemned {
+                } else if claimed && (!condemned || !doubts.is_empty()) {
+                    self.seen.doubts += u64::from(in_doubt);
                     assert!(!item.suspect, "suspect {index} ran beside others");
                     item.suspect = true;
                     self.seen.suspects += 1;
@@ -1816,6 +1898,7 @@ impl Sim {
         }
         let claimed = |cell: u8, items: u32| claimed(words[usize::from(cell)], items);
         self.engine.handle_exit(worker, claimed, self.now);
+        self.expect_stops();
     }
 
     // ── What must hold ──

@@ -650,6 +650,73 @@ fn a_worker_that_begins_nothing_of_a_timed_call_is_killed_and_its_items_run_else
     }
 }
 
+#[test]
+fn who_is_late_beside_others_is_charged_when_it_is_known_who_holds_the_worker() {
+    let timed = CallConfig { timeout: Some(1_000), chunk: Some(2), stop_on_error: false, ..CALL };
+    let late = |chunk, item| Action::TimedOut { worker: 0, chunk, item };
+    let start = || {
+        let config = PoolConfig { size: 1, lanes: 2, grace: 500, ..PoolConfig::default() };
+        let mut engine = Engine::new(config);
+        let call = engine.handle_open(timed);
+        engine.handle_warm_up(1, 0);
+        actions(&mut engine);
+        let chunk = engine.handle_chunk(call, &[1, 1], 0).unwrap();
+        let (worker, cell, _) = dispatches(&mut engine)[0];
+        assert_eq!(worker, 0);
+        engine.handle_timeout(|_, _, items| items, 1_000);
+        engine.handle_timeout(|_, _, items| items, 2_000);
+        let told = actions(&mut engine);
+        let aborted = |item| Action::AbortItem { worker, cell, item };
+        assert_eq!(told, [aborted(0), aborted(1)], "nobody knows who is to blame");
+        (engine, cell, chunk)
+    };
+
+    // The worker has heard of one, and the other one ends by itself.
+    let (mut engine, cell, chunk) = start();
+    engine.handle_abort_heard(0, cell, 1, 2_020).unwrap();
+    assert_eq!(actions(&mut engine), [late(chunk, 1)]);
+    assert_eq!(engine.handle_abort_heard(0, cell, 1, 2_030), Ok(()), "a second time changes nothing");
+    assert_eq!(engine.handle_outcome(0, cell, 0, Status::Value, 1, 2_040), Ok(Kept::Nothing));
+    assert_eq!(actions(&mut engine)[0], late(chunk, 0));
+    assert_eq!(engine.handle_abort_heard(0, cell, 0, 2_050), Err(Violation), "it has ended");
+    assert_eq!(engine.handle_abort_heard(0, cell + 1, 0, 2_050), Err(Violation), "there is none");
+
+    // It has heard of none: both run again, each alone, and only the one that is late again fails.
+    let (mut engine, _, chunk) = start();
+    engine.handle_timeout(|_, _, items| items, 2_500);
+    assert_eq!(actions(&mut engine), [Action::Kill { worker: 0 }]);
+    engine.handle_exit(0, |_, items| items, 2_600);
+    let mut alone = Vec::new();
+    let mut now = 2_600;
+    while alone.len() < 2 {
+        let sent: Vec<(WorkerId, u8, ChunkId, u32, u32)> = actions(&mut engine)
+            .into_iter()
+            .filter_map(|action| match action {
+                Action::Dispatch { worker, sent } => Some((worker, sent.cell, sent.chunk, sent.start, sent.attempt)),
+                Action::Spawn { .. } | Action::TimedOut { .. } | Action::Kill { .. } | Action::AbortItem { .. } => None,
+                Action::Deliver { .. } | Action::Release { .. } => None,
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        for (worker, cell, again, item, attempt) in sent {
+            assert_eq!((again, attempt), (chunk, 2));
+            alone.push(item);
+            if item == 0 {
+                end(&mut engine, worker, cell, Status::Value, now);
+            } else {
+                engine.handle_timeout(|_, _, items| items, now + 1_000);
+                engine.handle_timeout(|_, _, items| items, now + 2_000);
+                let told = actions(&mut engine);
+                assert!(told.contains(&Action::TimedOut { worker, chunk, item }), "at once: {told:?}");
+            }
+        }
+        now += 200_000;
+        engine.handle_timeout(|_, _, items| items, now);
+    }
+    alone.sort_unstable();
+    assert_eq!(alone, [0, 1]);
+}
+
 #[derive(Clone, Debug)]
 enum Input {
     Chunk(CallId, u8),
@@ -662,7 +729,8 @@ enum Input {
     ChunkDone(WorkerId, u8, u32),
     TakenBack(WorkerId, u8, u32),
     Exit(WorkerId, u32),
-    Time(u32),
+    Time(u32, u32),
+    AbortHeard(WorkerId, u8, u32),
     Close,
     Heard,
     Drain,
@@ -684,7 +752,8 @@ fn input() -> impl Strategy<Value = Input> {
         4 => (worker(), cell(), any::<u32>()).prop_map(|(a, b, c)| Input::ChunkDone(a, b, c)),
         3 => (worker(), cell(), number()).prop_map(|(a, b, c)| Input::TakenBack(a, b, c)),
         1 => (worker(), number()).prop_map(|(worker, claimed)| Input::Exit(worker, claimed)),
-        2 => (0..40_000u32).prop_map(Input::Time),
+        2 => (0..40_000u32, number()).prop_map(|(micros, claimed)| Input::Time(micros, claimed)),
+        2 => (worker(), cell(), number()).prop_map(|(a, b, c)| Input::AbortHeard(a, b, c)),
         1 => Just(Input::Close),
         3 => Just(Input::Heard),
         4 => Just(Input::Drain),
@@ -700,10 +769,14 @@ proptest! {
         stop_on_error in any::<bool>(),
         concurrency in any::<u32>(),
         lanes in 1..5u32,
+        timeout in proptest::option::of(0..20_000u64),
+        retries in 0..3u32,
     ) {
         let mut engine = Engine::new(PoolConfig { size: 3, lanes, grace: 1_000, seed: 0, ..PoolConfig::default() });
         for _ in 0..3 {
-            engine.handle_open(CallConfig { ordered, stop_on_error, concurrency, ..CALL });
+            let retry = Retry { retries, ..CALL.retry };
+            let call = CallConfig { ordered, stop_on_error, concurrency, timeout, retry, crash_retries: retries, ..CALL };
+            engine.handle_open(call);
         }
         let mut now = 0;
         let mut delivered = std::collections::BTreeSet::new();
@@ -732,9 +805,12 @@ proptest! {
                 Input::Exit(worker, claimed) => {
                     engine.handle_exit(worker, |_, _| claimed, now);
                 }
-                Input::Time(micros) => {
+                Input::Time(micros, claimed) => {
                     now += u64::from(micros);
-                    engine.handle_timeout(|_, _, _| 0, now);
+                    engine.handle_timeout(|_, _, items| claimed.min(items), now);
+                }
+                Input::AbortHeard(worker, cell, item) => {
+                    let _ = engine.handle_abort_heard(worker, cell, item, now);
                 }
                 Input::Close => engine.handle_close(),
                 Input::Heard => engine.handle_heard(now),

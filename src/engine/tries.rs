@@ -3,9 +3,13 @@
 //! Nothing here costs an item anything that has not failed, in a call without a time-out. Of one with it, the owner looks
 //! now and then how far each worker has claimed its items. An item counts from the moment when it was first seen so: never
 //! cut off too early, at most one look too late, and a worker that lies about its claims harms its own items alone.
+//!
+//! Of several items in one process, one that holds the event loop makes them all late. So one that has others beside it is
+//! only charged when it ends late, or when the worker has heard that its time is over: then the event loop goes on, and
+//! nobody but the item is to blame. If the worker dies without that, all that it ran are suspects, as after a crash.
 
 use super::{
-    Action, CallId, ChunkId, Engine, Micros, Status, WorkerId,
+    Action, CallId, ChunkId, Engine, Micros, Status, Violation, WorkerId,
     call::{Call, Part},
     dispatch::Cut,
 };
@@ -233,7 +237,7 @@ impl Engine {
         if self.next_look.is_none_or(|at| at > now) {
             return;
         }
-        let (mut next, mut overdue, mut hung) = (None::<Micros>, Vec::new(), Vec::new());
+        let (mut next, mut cuts, mut hung) = (None::<Micros>, Vec::new(), Vec::new());
         // Cells of parts that are not sent still tell of the parts before.
         let unsent: BTreeSet<(WorkerId, u8)> = self
             .actions
@@ -244,22 +248,23 @@ impl Engine {
             })
             .collect();
         for (&id, worker) in &mut self.workers {
-            let (mut runs, mut longest) = (false, None::<Micros>);
+            let (mut running, mut longest, mut overdue) = (0, None::<Micros>, Vec::new());
             for part in worker.unfinished_parts() {
                 let seen = if unsent.contains(&(id, part.cell)) { 0 } else { claimed(id, part.cell, part.items()) };
-                runs |= seen > part.finished;
+                running += seen.saturating_sub(part.finished);
                 let Some(call) = self.calls.get(&part.chunk.call) else { continue };
                 let Some(every) = call.look_every() else { continue };
                 if part.is_timed() {
                     longest = longest.max(call.config.timeout);
-                    let at = part.look(seen, now, |cut| overdue.push((id, cut)));
+                    let at = part.look(seen, now, |cut| overdue.push(cut));
                     next = next.into_iter().chain(at).min();
                 }
                 next = next.into_iter().chain([now.saturating_add(every)]).min();
             }
-            if worker.hangs(longest.is_some() && !runs, longest.unwrap_or(0).max(MIN_STILL), now) {
+            if worker.hangs(longest.is_some() && running == 0, longest.unwrap_or(0).max(MIN_STILL), now) {
                 hung.push(id);
             }
+            cuts.extend(overdue.into_iter().map(|cut| (id, cut, running > 1)));
         }
         self.next_look = next;
         for id in hung {
@@ -267,22 +272,41 @@ impl Engine {
             worker.condemn();
             self.actions.push_back(Action::Kill { worker: id });
         }
-        for (worker, cut) in overdue {
-            self.cut_off(worker, cut, now);
+        for (worker, cut, beside_others) in cuts {
+            self.cut_off(worker, cut, beside_others, now);
         }
     }
 
-    fn cut_off(&mut self, id: WorkerId, Cut { cell, index, chunk, item, attempt }: Cut, now: Micros) {
+    fn cut_off(&mut self, id: WorkerId, cut: Cut, beside_others: bool, now: Micros) {
         let kill_at = now.saturating_add(self.config.grace);
         let Some(worker) = self.workers.get_mut(&id) else { return };
+        let Cut { cell, index, chunk, item, attempt } = cut;
         worker.cut_off(cell, index, kill_at);
         self.actions.push_back(Action::AbortItem { worker: id, cell, item: index });
+        if !beside_others && worker.charge(cell, index).is_ok() {
+            self.charge_time(id, chunk, item, attempt, now);
+        }
+    }
+
+    /// The worker has heard that the time of this item of the part in the cell is over: its event loop goes on.
+    pub fn handle_abort_heard(&mut self, worker: WorkerId, cell: u8, item: u32, now: Micros) -> Result<(), Violation> {
+        let state = self.workers.get_mut(&worker).ok_or(Violation)?;
+        if let Some(Cut { chunk, item, attempt, .. }) = state.charge(cell, item)? {
+            self.charge_time(worker, chunk, item, attempt, now);
+            self.settle_end(chunk.call);
+            self.schedule(now);
+        }
+        Ok(())
+    }
+
+    /// The item fails of its time-out, and may run on.
+    pub(super) fn charge_time(&mut self, worker: WorkerId, chunk: ChunkId, item: u32, attempt: u32, now: Micros) {
         let status = Status::TimedOut;
         if let Some(asks) = self.try_again(chunk, item, attempt, true, now) {
-            self.actions.push_back(Action::Again { worker: id, chunk, item, attempt, status, asks });
+            self.actions.push_back(Action::Again { worker, chunk, item, attempt, status, asks });
         } else {
             self.note_attempt(chunk, item, attempt);
-            self.settle(chunk, item, status, 0, Some(Action::TimedOut { worker: id, chunk, item }));
+            self.settle(chunk, item, status, 0, Some(Action::TimedOut { worker, chunk, item }));
         }
     }
 

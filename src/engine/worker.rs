@@ -6,7 +6,10 @@
 mod life;
 
 use super::{
-    CELLS, CallId, ChunkId, Micros, Sent, Violation, Why, WorkerId, call::Part, dispatch::Dispatch, tries::MIN_STILL,
+    CELLS, CallId, ChunkId, Micros, Sent, Violation, Why, WorkerId,
+    call::Part,
+    dispatch::{Cut, CutOff, Dispatch},
+    tries::MIN_STILL,
 };
 use std::{collections::VecDeque, ops::Range};
 
@@ -18,7 +21,7 @@ pub(super) struct Ended {
     /// It is the first that the worker has finished.
     pub first: bool,
     /// It was cut off before, and how it has ended is of no interest.
-    pub cut_off: bool,
+    pub cut_off: Option<CutOff>,
 }
 
 /// Items that came back.
@@ -237,7 +240,7 @@ impl Worker {
     pub fn runs_item(&self, chunk: ChunkId, item: u32) -> bool {
         self.dispatches()
             .filter(|part| part.chunk == chunk && (part.start..part.end).contains(&item))
-            .any(|part| !part.has_ended(item) && !part.is_cut_off(item))
+            .any(|part| !part.has_ended(item) && part.cut_off_of(item).is_none_or(|cut_off| !cut_off.charged))
     }
 
     /// Parts of which something runs, or is to run.
@@ -250,6 +253,11 @@ impl Worker {
         if self.dispatch_mut(cell).is_some_and(|part| part.cut_off(index, kill_at)) {
             self.cut_off += 1;
         }
+    }
+
+    /// The item was cut off, and fails of that; `None`: it has already.
+    pub fn charge(&mut self, cell: u8, index: u32) -> Result<Option<Cut>, Violation> {
+        self.dispatch_mut(cell).ok_or(Violation)?.charge(index)
     }
 
     pub fn has_cut_off(&self) -> bool {
@@ -290,7 +298,7 @@ impl Worker {
         let part = self.dispatch_mut(cell).ok_or(Violation)?;
         let cut_off = part.finish(item)?;
         let (chunk, item, attempt) = (part.chunk, part.start + item, part.attempt);
-        self.cut_off -= u32::from(cut_off);
+        self.cut_off -= u32::from(cut_off.is_some());
         self.ended = self.ended.wrapping_add(1);
         Ok(Ended { chunk, item, attempt, first: !std::mem::replace(&mut self.finished_any, true), cut_off })
     }

@@ -83,6 +83,10 @@ impl Events for Heard<'_> {
         true
     }
 
+    fn abort_heard(&mut self, worker: WorkerId, cell: u8, item: u32) -> bool {
+        self.engine.handle_abort_heard(worker, cell, item, self.now).is_ok()
+    }
+
     fn chunk_done(&mut self, worker: WorkerId, cell: u8, micros: u32) -> bool {
         self.engine.handle_chunk_done(worker, cell, micros, self.now).is_ok()
     }

@@ -161,7 +161,7 @@ impl Read {
 }
 
 /// Lets the worker lie to a pool; returns what the batches said.
-fn lie(steps: Vec<Step>, honest_start: bool, listens: u32) -> Read {
+fn lie(steps: Vec<Step>, honest_start: bool, listens: u32, timeout: Option<u64>) -> Read {
     let liars: Arc<Mutex<Vec<Liar>>> = Arc::default();
     let watch = Arc::new(Watch::new().unwrap());
     let config = PoolConfig { size: 1, lanes: 2, ..PoolConfig::default() };
@@ -186,7 +186,7 @@ fn lie(steps: Vec<Step>, honest_start: bool, listens: u32) -> Read {
         chunk: Some(ITEMS),
         retry: Retry { retries: 1, ..Retry::default() },
         crash_retries: 0,
-        timeout: None,
+        timeout,
         priority: 0,
         keyed: false,
     };
@@ -229,7 +229,7 @@ fn lie(steps: Vec<Step>, honest_start: bool, listens: u32) -> Read {
 fn step() -> impl Strategy<Value = Step> {
     let small = || prop_oneof![3 => 0..ITEMS, 1 => any::<u32>()];
     let record = (
-        prop_oneof![4 => 0..8u8, 1 => (0..8u8).prop_map(|kind| kind | layout::STREAMED), 1 => any::<u8>()],
+        prop_oneof![4 => 0..9u8, 1 => (0..9u8).prop_map(|kind| kind | layout::STREAMED), 1 => any::<u8>()],
         prop_oneof![3 => Just(0u8), 1 => any::<u8>()],
         prop_oneof![3 => 0..4u8, 1 => any::<u8>()],
         (small(), small()),
@@ -273,8 +273,9 @@ proptest! {
         steps in proptest::collection::vec(step(), 1..60),
         honest_start in prop_oneof![4 => Just(true), 1 => Just(false)],
         listens in 0..4u32,
+        timeout in prop_oneof![Just(None), Just(Some(1))],
     ) {
-        let mut outcomes = lie(steps, honest_start, listens).outcomes;
+        let mut outcomes = lie(steps, honest_start, listens, timeout).outcomes;
         prop_assert!(outcomes.iter().all(|index| *index < ITEMS.into()));
         let count = outcomes.len();
         outcomes.sort_unstable();
@@ -287,6 +288,6 @@ proptest! {
 fn an_honest_worker_is_believed() {
     let mut steps = vec![Step::Claim; ITEMS as usize];
     steps.push(Step::Look);
-    let outcomes = lie(steps, true, 0).outcomes;
+    let outcomes = lie(steps, true, 0, None).outcomes;
     assert_eq!(outcomes, (0..ITEMS.into()).collect::<Vec<u64>>());
 }

@@ -169,6 +169,8 @@ pub trait Events {
     /// A value that is too large for a row: it goes to JavaScript as it is. Its size counts as that of the outcome.
     fn large_outcome(&mut self, worker: WorkerId, outcome: Outcome, value: Output) -> bool;
     fn chunk_done(&mut self, worker: WorkerId, cell: u8, micros: u32) -> bool;
+    /// The worker knows that the time of this item is over, and goes on with the others.
+    fn abort_heard(&mut self, worker: WorkerId, cell: u8, item: u32) -> bool;
     fn define(&mut self, worker: WorkerId, id: u32, definition: &[u8]) -> bool;
     /// What a mapper said, in the name of the item with this index.
     fn message(

@@ -35,6 +35,8 @@ pub enum RecordKind {
     Fatal = 6,
     /// Something for whoever listens to the worker; `item` and `number` are the halves of an item's index.
     Message = 7,
+    /// The worker has heard that the time of an item is over: cell, item.
+    AbortHeard = 8,
 }
 
 impl RecordKind {
@@ -48,6 +50,7 @@ impl RecordKind {
             5 => Self::StartError,
             6 => Self::Fatal,
             7 => Self::Message,
+            8 => Self::AbortHeard,
             _ => return None,
         })
     }

@@ -178,6 +178,10 @@ impl Worker {
                     let definition = self.row(&record);
                     events.define(id, record.number, &definition)
                 }
+                RecordKind::AbortHeard => {
+                    self.discard(&record, scratch);
+                    events.abort_heard(id, record.cell, record.item)
+                }
                 RecordKind::Ready => {
                     self.discard(&record, scratch);
                     self.ready = true;
