@@ -168,7 +168,8 @@ function print(title, counts) {
 function hitsAreAccountedFor({ sent }) {
   if (tally.hit.crashed > sent.SIGKILL) throw new Discrepancy('more items were killed than signals were sent')
   // An item in an endless loop fails alone; a process that is stopped from outside may run one item, which is blamed.
-  if (tally.hit.timedOut > sent.SIGSTOP) throw new Discrepancy('more items were late than processes were stopped')
+  if (tally.hit.timedOut > sent.SIGSTOP)
+    throw new Discrepancy('more items were late than processes were stopped')
 }
 
 function memoryIsFlat(warm, end) {
