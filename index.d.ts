@@ -885,13 +885,16 @@ export interface WorkerPoolOptions {
   idleTimeout?: number | undefined
   /**
    * How many items one process runs, at most; then another one takes its place. A positive integer. That one is started
-   * before the last items are through, so that there is no gap; as long as both are there, the pool has a process more.
+   * so early that it is ready before the last items are through, by how long starts have taken lately (twice that, to be
+   * sure) and how fast the process is; as long as both are there, the pool has a process more. Where all these items take
+   * less than a start does, it is started as soon as they have begun, no process has more than one successor, and
+   * the pool waits for it.
    * @default no limit
    */
   maxTasksPerWorker?: number | undefined
   /**
-   * How many milliseconds after it was ready a process is replaced, between items: from 1 to 2,147,483,647. It goes on
-   * until its successor is ready.
+   * How many milliseconds after it was ready a process is replaced, between items: from 1 to 2,147,483,647. Its successor
+   * is started before that, as with `maxTasksPerWorker`, and it goes on until that is ready.
    * @default no limit
    */
   maxAge?: number | undefined

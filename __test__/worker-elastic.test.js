@@ -103,6 +103,29 @@ describe('size', () => {
     assert.equal(await pool.run({ act: 'value', value: 'still' }), 'still')
   })
 
+  test(
+    'smaller than minWorkers: that many stay, and minWorkers are there again when it grows',
+    LIMIT,
+    async (t) => {
+      const pool = openPool(t, ACTS, { minWorkers: 3, maxWorkers: 4, idleTimeout: 0 })
+      const alive = processesOf(pool)
+      await pool.run({ act: 'pid' })
+      await until(() => alive.size === 3, 'three workers')
+      pool.size = 1
+      await until(() => alive.size === 1, 'one worker')
+      const [stays] = alive
+      for (let i = 0; i < 3; i++) {
+        assert.equal(await pool.run({ act: 'pid' }), stays, 'it is not idle for too long')
+        assert.deepEqual([...alive], [stays])
+      }
+      process.kill(stays, 'SIGKILL')
+      await until(() => alive.size === 1 && !alive.has(stays), 'another one has come for it')
+      pool.size = 4
+      await until(() => alive.size === 3, 'three workers again')
+      assert.equal(pool.size, 4)
+    },
+  )
+
   test('while ready() waits: for as many workers as there are to be', LIMIT, async (t) => {
     const pool = openPool(t, ACTS, { size: 8 })
     const alive = processesOf(pool)

@@ -5,7 +5,17 @@ import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parallelMap, WorkerStartError } from '../index.js'
-import { ACTS, folderWith, isAlive, LIMIT, linesOf, openPool, rejection, until } from './processes.js'
+import {
+  ACTS,
+  folderWith,
+  isAlive,
+  LIMIT,
+  linesOf,
+  openPool,
+  program,
+  rejection,
+  until,
+} from './processes.js'
 
 /** What a pool tells of its processes. */
 function heard(pool) {
@@ -90,6 +100,39 @@ describe('maxTasksPerWorker', () => {
     })
   }
 
+  test('the next process is ready before the last items of the one before it', LIMIT, async (t) => {
+    // A start takes longer than the last fifth of the items: how long is measured.
+    const folder = folderWith(t, {
+      'task.mjs': `import { appendFileSync } from 'node:fs'
+        import { setTimeout as sleep } from 'node:timers/promises'
+        const note = (what) => appendFileSync(process.env.LOG, \`\${what} \${process.pid}\\n\`)
+        export const setup = () => sleep(600).then(() => note('ready'))
+        export default () => sleep(5).then(() => note('item')).then(() => process.pid)`,
+    })
+    const log = join(folder, 'log')
+    const env = { ...process.env, LOG: log }
+    const pool = openPool(t, join(folder, 'task.mjs'), { size: 1, maxTasksPerWorker: 300, env })
+    const events = heard(pool)
+    const pids = await parallelMap(Array(700).fill(0), pool).toArray()
+    const lives = [...new Set(pids)]
+    assert.deepEqual(
+      lives.map((pid) => pids.filter((other) => other === pid).length),
+      [300, 300, 100],
+    )
+    const lines = linesOf(log)
+    for (const [at, next] of lives.slice(1).entries()) {
+      const last = lines.lastIndexOf(`item ${lives[at]}`)
+      assert.ok(lines.indexOf(`ready ${next}`) < last, `${next} was not ready when ${lives[at]} ended`)
+      // One at a time, and the pool's size is kept: nothing of the next before all of the one before it.
+      assert.ok(lines.indexOf(`item ${next}`) > last)
+    }
+    assert.deepEqual(events.started.slice(0, 3), lives)
+    assert.deepEqual(
+      events.recycled.slice(0, 2).map(({ pid }) => pid),
+      lives.slice(0, 2),
+    )
+  })
+
   test('run() and keys', LIMIT, async (t) => {
     const pool = openPool(t, ACTS, { size: 1, maxTasksPerWorker: 2 })
     const pids = []
@@ -165,6 +208,49 @@ describe('minFreeMemory', () => {
     assert.ok(events.recycled.every(({ reason }) => reason === 'minFreeMemory'))
     await pool.close({ force: true })
     assert.equal((await rejection(run)).code, 'ERR_POOL_CLOSED')
+  })
+
+  test('when there is enough again everything goes on', LIMIT, async (t) => {
+    // So much can come and go elsewhere without a difference.
+    const spare = Math.min(1 << 30, process.availableMemory() / 8)
+    const hog = program(
+      t,
+      `const all = []
+       process.stdin.setEncoding('utf8').on('data', (text) => {
+         all.push(Buffer.alloc(Number(text), 1))
+         console.log(all.length)
+       })`,
+    )
+    const take = async (bytes) => {
+      assert.ok(process.availableMemory() > bytes + spare, 'there is less and less memory, and no effect')
+      hog.child.stdin.write(`${Math.ceil(bytes)}`)
+      await hog.line()
+    }
+    const minFreeMemory = Math.floor(process.availableMemory() - spare)
+    const pool = openPool(t, ACTS, { size: 2, minFreeMemory })
+    const events = heard(pool)
+    await pool.ready()
+    const slow = pool.run({ act: 'trace', log: join(folderWith(t), 'log'), name: 'slow', ms: 1000 })
+    while (!events.recycled.some(({ reason }) => reason === 'minFreeMemory')) await take(spare / 8)
+    await take(spare)
+    assert.equal(await slow, 'slow', 'what runs goes on')
+    await until(() => events.exited.length === events.started.length, 'what had nothing to do has gone')
+    const before = events.started.length
+    const keyed = parallelMap(values(100), pool, { key: ({ value }) => value % 3 }).toArray()
+    const results = parallelMap(values(100), pool).toArray()
+    const run = pool.run({ act: 'value', value: 'run' })
+    const ready = rejection(pool.ready())
+    const closed = pool.close()
+    const other = openPool(t, ACTS, { size: 1 })
+    for (let i = 0; i < 20; i++) assert.equal(await other.run({ act: 'value', value: i }), i)
+    assert.equal(events.started.length, before, 'nothing starts meanwhile')
+    hog.child.kill('SIGKILL')
+    await hog.ended
+    assert.deepEqual(await Promise.all([keyed, results]), [[...Array(100).keys()], [...Array(100).keys()]])
+    assert.equal(await run, 'run')
+    assert.equal((await ready).code, 'ERR_POOL_CLOSED')
+    await closed
+    assert.ok(events.started.length > before)
   })
 
   test('with enough of it nothing is to be seen', LIMIT, async (t) => {

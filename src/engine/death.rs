@@ -11,11 +11,11 @@ impl Engine {
         for call in self.calls.values_mut() {
             call.leave_worker(worker);
         }
-        if state.is_starting() {
-            for other in self.workers.values_mut() {
-                other.successor = other.successor.filter(|successor| *successor != worker);
-            }
+        // Who was to come after it comes for the one that it came for.
+        for other in self.workers.values_mut().filter(|other| other.successor == Some(worker)) {
+            other.successor = state.successor;
         }
+        self.wait_from(state.successor, now);
         let unsent = self.drop_actions_for(worker);
         let (mut ran, mut cut_off, mut late) = (Vec::new(), Vec::new(), 0);
         let in_doubt = state.dispatches().any(Dispatch::has_doubt);

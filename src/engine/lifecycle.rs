@@ -1,8 +1,9 @@
 //! How many workers there are, and for how long: a pool that grows and shrinks, and replaces those that are worn.
 //!
 //! A worker that is to go gets nothing more, gives back what it has not begun, and is told to end when what it has begun
-//! has ended. So nothing is lost, and nothing is charged to anybody. One that is worn (it is too old, or has run most of
-//! its items) goes on until its successor is ready; so long there is one worker more than the pool has.
+//! has ended. So nothing is lost, and nothing is charged to anybody. One that is worn (it is soon too old, or has soon run
+//! all its items) has a successor, which is started so early that it is ready in time, as far as can be told from how long
+//! starts have taken and how fast the worker has been; so long there is one worker more than the pool has.
 
 use super::{Action, Engine, MAX_CHUNK_ITEMS, Micros, Why, WorkerId, worker::Worker};
 use std::cmp::Reverse;
@@ -25,7 +26,7 @@ impl Engine {
         // The youngest of those whose going costs the same.
         staying.sort_by_key(|id| (self.workers[id].cost(), Reverse(*id)));
         for worker in staying.into_iter().take(surplus) {
-            self.let_go(worker, Why::Size);
+            self.let_go(worker, Why::Size, now);
         }
         self.awaited = self.awaited.min(size.saturating_sub(self.ready_staff()));
         self.schedule(now);
@@ -108,7 +109,7 @@ impl Engine {
     }
 
     /// The worker goes as soon as what it has begun has ended.
-    pub(super) fn let_go(&mut self, id: WorkerId, why: Why) {
+    pub(super) fn let_go(&mut self, id: WorkerId, why: Why, now: Micros) {
         let Some(worker) = self.workers.get_mut(&id).filter(|worker| worker.stays()) else { return };
         worker.leave(why);
         for call in self.calls.values_mut() {
@@ -118,14 +119,23 @@ impl Engine {
         for cell in cells {
             self.take_back(id, cell, MAX_CHUNK_ITEMS);
         }
-        self.retire_leaving(id);
+        self.retire_leaving(id, now);
     }
 
     /// The worker has ended something: if it is to go, and has nothing more, it goes.
-    pub(super) fn retire_leaving(&mut self, id: WorkerId) {
+    pub(super) fn retire_leaving(&mut self, id: WorkerId, now: Micros) {
         let Some(worker) = self.workers.get_mut(&id) else { return };
         if let Some(why) = worker.leaves().filter(|_| worker.retire_idle()) {
+            let successor = worker.successor;
             self.actions.push_back(Action::Retire { worker: id, why });
+            self.wait_from(successor, now);
+        }
+    }
+
+    /// Whom this one was to come for has gone: only from now on it waits for work.
+    pub(super) fn wait_from(&mut self, successor: Option<WorkerId>, now: Micros) {
+        if let Some(worker) = successor.and_then(|id| self.workers.get_mut(&id)) {
+            worker.wait_from(now);
         }
     }
 
@@ -147,12 +157,15 @@ impl Engine {
 
     /// Each worker that is worn has a successor, as far as workers can be started.
     pub(super) fn succeed(&mut self, now: Micros) {
-        if self.config.max_tasks.is_none() && self.config.max_age.is_none() {
+        if !self.replaces() {
             return;
         }
-        let worn = self.workers.iter().filter(|(_, worker)| worker.needs_successor()).map(|(&id, _)| id);
+        let lead = self.lead();
+        let worn = self.workers.iter().filter(|(_, worker)| worker.needs_successor(lead, now)).map(|(&id, _)| id);
         for id in worn.collect::<Vec<WorkerId>>() {
-            if self.closing || self.calls.is_empty() || !self.may_start() {
+            // Where lives are shorter than starts, successors of successors that work already would come without end.
+            let is_full = self.staff() >= self.config.size.saturating_mul(2);
+            if self.closing || is_full || self.calls.is_empty() || !self.may_start() {
                 return;
             }
             if let Some(worker) = self.workers.get_mut(&id) {
@@ -162,12 +175,38 @@ impl Engine {
         }
     }
 
+    /// Whether workers are replaced at all.
+    fn replaces(&self) -> bool {
+        self.config.max_tasks.is_some() || self.config.max_age.is_some()
+    }
+
+    /// Notes how long a worker took to become ready.
+    pub(super) fn note_start(&mut self, took: Micros) {
+        self.start = took.max(self.start - self.start / 8);
+    }
+
+    /// How long before its worker goes a successor is started: a start as long as the longest of late, and as much again,
+    /// as starts take longer while others work.
+    fn lead(&self) -> Micros {
+        self.start.saturating_mul(2)
+    }
+
+    /// At which age a worker needs a successor; not in the first half of its life, however long starts take.
+    fn soon_old(&self, age: Micros) -> Micros {
+        age.saturating_sub(self.lead()).max(age / 2)
+    }
+
+    /// Whether it waits to take the place of one that is still there.
+    fn is_successor(&self, id: WorkerId) -> bool {
+        self.replaces() && self.workers.values().any(|worker| !worker.is_retired() && worker.successor == Some(id))
+    }
+
     /// A worker has become ready: one that is too old goes for it.
-    pub(super) fn take_over(&mut self) {
+    pub(super) fn take_over(&mut self, now: Micros) {
         let oldest =
             self.workers.iter().filter(|(_, worker)| worker.stays() && worker.is_old() && worker.successor.is_some());
         if let Some((&id, _)) = oldest.min_by_key(|(_, worker)| worker.ready_at()) {
-            self.let_go(id, Why::Age);
+            self.let_go(id, Why::Age, now);
         }
     }
 
@@ -181,19 +220,27 @@ impl Engine {
             }
         }
         if let Some(age) = self.config.max_age {
+            let soon = self.soon_old(age);
             for worker in self.workers.values_mut() {
-                worker.grow_old(age, now);
+                worker.grow_old(age, soon, now);
+            }
+            let is_ready = |id| self.workers.get(&id).is_some_and(|worker| worker.stays() && !worker.is_starting());
+            let relieved =
+                |worker: &Worker| worker.stays() && worker.is_old() && worker.successor.is_some_and(is_ready);
+            let ids: Vec<WorkerId> =
+                self.workers.iter().filter(|(_, worker)| relieved(worker)).map(|(&id, _)| id).collect();
+            for id in ids {
+                self.let_go(id, Why::Age, now);
             }
         }
         if let Some(idle) = self.config.idle {
             let least = self.config.min.max(self.warm);
-            let due = |worker: &Worker| worker.idle_since().is_some_and(|since| since.saturating_add(idle) <= now);
-            let ids: Vec<WorkerId> =
-                self.workers.iter().filter(|(_, worker)| worker.stays() && due(worker)).map(|(&id, _)| id).collect();
-            for id in ids {
-                if self.ready_staff() > least {
-                    self.let_go(id, Why::Idle);
-                }
+            while self.ready_staff() > least {
+                // One after the other: where one goes, its successor may, too.
+                let due = |worker: &Worker| worker.idle_since().is_some_and(|since| since.saturating_add(idle) <= now);
+                let goes = |id, worker: &Worker| worker.stays() && due(worker) && !self.is_successor(id);
+                let Some((&id, _)) = self.workers.iter().find(|(id, worker)| goes(**id, worker)) else { break };
+                self.let_go(id, Why::Idle, now);
             }
         }
     }
@@ -219,20 +266,23 @@ impl Engine {
         let ends = limit.and_then(|limit| self.workers.values().filter_map(|worker| worker.killed_at(limit)).min());
         let rest = self.rest_until.filter(|_| !self.closed);
         let ages = self.config.max_age.and_then(|age| {
-            let young = staying().filter(|worker| !worker.is_old());
-            young.filter_map(Worker::ready_at).map(|at| at.saturating_add(age)).min()
+            let soon = self.soon_old(age);
+            staying().filter_map(|worker| worker.ages_at(age, soon)).min()
         });
         let idle = self.config.idle.filter(|_| self.ready_staff() > self.config.min.max(self.warm));
-        let idle =
-            idle.and_then(|idle| staying().filter_map(Worker::idle_since).map(|at| at.saturating_add(idle)).min());
+        let idle = idle.and_then(|idle| {
+            let goes = |(id, worker): &(&WorkerId, &Worker)| worker.stays() && !self.is_successor(**id);
+            let may_go = self.workers.iter().filter(goes);
+            may_go.filter_map(|(_, worker)| worker.idle_since()).map(|at| at.saturating_add(idle)).min()
+        });
         starts.into_iter().chain(ends).chain(rest).chain(ages).chain(idle).min()
     }
 
     /// Workers that have nothing to do go, where the machine is short of memory.
-    pub(super) fn make_room(&mut self) {
+    pub(super) fn make_room(&mut self, now: Micros) {
         let idle = self.workers.iter().filter(|(_, worker)| worker.stays() && worker.idle_since().is_some());
         for id in idle.map(|(&id, _)| id).collect::<Vec<WorkerId>>() {
-            self.let_go(id, Why::Memory);
+            self.let_go(id, Why::Memory, now);
         }
     }
 }

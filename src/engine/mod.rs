@@ -77,6 +77,8 @@ pub struct Engine {
     warm: u32,
     /// So many have still to become ready since that was asked for: one that has ended since was ready all the same.
     awaited: u32,
+    /// How long workers take to start: the longest of late, which counts the less the more have started since.
+    start: Micros,
     /// A worker has said why it cannot start: the same at once.
     start_failed: bool,
     /// When to look again whether an idle worker can take something over.
@@ -112,6 +114,7 @@ impl Engine {
             awaited: 0,
             used: false,
             low: false,
+            start: 0,
             start_failed: false,
             look_again: None,
             emptied: None,
@@ -195,11 +198,15 @@ impl Engine {
     pub fn handle_ready(&mut self, worker: WorkerId, now: Micros) -> Result<(), Violation> {
         let before = self.ready_staff();
         let worker = self.workers.get_mut(&worker).ok_or(Violation)?;
+        let started = worker.starts_since();
         if !worker.become_ready(now) {
             return Err(Violation);
         }
+        if let Some(since) = started {
+            self.note_start(now.saturating_sub(since));
+        }
         self.start_failed = false;
-        self.take_over();
+        self.take_over(now);
         // One that came for another is no more than there were.
         self.awaited = self.awaited.saturating_sub(self.ready_staff().saturating_sub(before));
         self.retire_idle();
@@ -286,7 +293,7 @@ impl Engine {
         self.settle_end(id);
         self.forget(worker, id);
         self.retire_idle();
-        self.retire_leaving(worker);
+        self.retire_leaving(worker, now);
         self.schedule(now);
         Ok(())
     }

@@ -34,7 +34,7 @@ impl Engine {
         }
         if self.low {
             self.look_again = None;
-            return self.make_room();
+            return self.make_room(now);
         }
         self.isolate(now);
         self.emptied = self.worker_to_empty();

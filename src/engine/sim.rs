@@ -136,6 +136,8 @@ struct Seen {
     shrunk: u64,
     /// Workers that were replaced, had nothing to do, made room, or took too long to start.
     recycled: u64,
+    /// Those of them whose successor was ready.
+    relieved: u64,
     unused: u64,
     made_room: u64,
     given_up: u64,
@@ -171,6 +173,7 @@ impl Seen {
         self.resized += other.resized;
         self.shrunk += other.shrunk;
         self.recycled += other.recycled;
+        self.relieved += other.relieved;
         self.unused += other.unused;
         self.made_room += other.made_room;
         self.given_up += other.given_up;
@@ -206,6 +209,7 @@ impl Seen {
                 self.resized,
                 self.shrunk,
                 self.recycled,
+                self.relieved,
                 self.unused,
                 self.made_room,
                 self.given_up,
@@ -1136,7 +1140,8 @@ impl Sim {
         self.spawns += 1;
         // Invariant 3: never more workers than the pool's size.
         let worn = self.engine.workers.values().filter(|worker| worker.successor.is_some()).count() as u32;
-        assert!(self.engine.staff() <= self.most_workers + worn, "more workers than the pool has");
+        let most = self.most_workers + worn.min(self.most_workers);
+        assert!(self.engine.staff() <= most, "more workers than the pool has");
         assert!(!self.low_is_known, "a worker starts without memory");
         self.check_spawns();
         let crash = self.random.chance(self.mood.crashes).then(|| {
@@ -1369,7 +1374,10 @@ impl Sim {
             Why::Memory => assert!(self.low || !self.low_is_known, "retired for memory that is there"),
         }
         self.seen.shrunk += u64::from(why == Why::Size);
-        self.seen.recycled += u64::from(matches!(why, Why::Tasks | Why::Age));
+        let recycled = matches!(why, Why::Tasks | Why::Age);
+        let successor = self.engine.workers[&worker].successor.and_then(|id| self.engine.workers.get(&id));
+        self.seen.recycled += u64::from(recycled);
+        self.seen.relieved += u64::from(recycled && successor.is_some_and(|successor| !successor.is_starting()));
         self.seen.unused += u64::from(why == Why::Idle);
         self.seen.made_room += u64::from(why == Why::Memory);
         if process.state == State::Idle {

@@ -411,6 +411,57 @@ fn who_waits_for_workers_waits_for_as_many_as_were_missing() {
 }
 
 #[test]
+fn who_waits_for_workers_does_not_take_a_successor_for_one_that_is_missing() {
+    let mut engine = Engine::new(PoolConfig { size: 2, lanes: 1, max_age: Some(1_000), ..PoolConfig::default() });
+    engine.handle_open(CALL);
+    engine.handle_warm_up(1, 0);
+    engine.handle_ready(0, 10).unwrap();
+    engine.handle_warm_up(2, 20);
+    assert_eq!(engine.poll_awaited(), 1);
+    engine.handle_timeout(|_, _, _| 0, 1_010);
+    engine.handle_ready(2, 1_020).unwrap();
+    let told: Vec<Action> = std::iter::from_fn(|| engine.poll_action()).collect();
+    let [Action::Spawn { .. }, Action::Spawn { .. }, Action::Spawn { .. }, Action::Retire { worker: 0, why: Why::Age }] =
+        told[..]
+    else {
+        panic!("{told:?}")
+    };
+    assert_eq!(engine.poll_awaited(), 1, "it came for the first, and the second still starts");
+    engine.handle_ready(1, 1_030).unwrap();
+    assert_eq!(engine.poll_awaited(), 0);
+}
+
+#[test]
+fn a_pool_that_has_shrunk_below_its_least_has_its_size_and_grows_back_to_its_least() {
+    let config = PoolConfig { size: 4, lanes: 1, min: 3, idle: Some(1_000), ..PoolConfig::default() };
+    let mut engine = Engine::new(config);
+    let call = engine.handle_open(CALL);
+    engine.handle_chunk(call, &[1], 0).unwrap();
+    let (worker, cell, _) = dispatches(&mut engine)[0];
+    end(&mut engine, worker, cell, Status::Value, 0);
+    assert_eq!(engine.poll_workers(), (3, 0));
+    engine.handle_resize(1, 10);
+    let gone: Vec<WorkerId> = actions(&mut engine)
+        .into_iter()
+        .filter_map(|action| if let Action::Retire { worker, why: Why::Size } = action { Some(worker) } else { None })
+        .collect();
+    assert_eq!(gone.len(), 2);
+    for worker in gone {
+        engine.handle_exit(worker, |_, _| 0, 20);
+    }
+    // Nobody comes for them, and the last one stays, however long it has nothing to do.
+    assert_eq!(engine.poll_timeout(), None);
+    engine.handle_timeout(|_, _, _| 0, 1_000_000);
+    assert_eq!((actions(&mut engine), engine.poll_workers()), (vec![], (1, 0)));
+    engine.handle_resize(2, 1_000_010);
+    actions(&mut engine);
+    assert_eq!(engine.poll_workers(), (2, 0));
+    engine.handle_resize(4, 1_000_020);
+    actions(&mut engine);
+    assert_eq!(engine.poll_workers(), (3, 0));
+}
+
+#[test]
 fn parts_go_to_the_worker_with_the_most_free_lanes() {
     let mut engine = Engine::new(PoolConfig { size: 3, lanes: 4, grace: 1_000, seed: 0, ..PoolConfig::default() });
     let call = engine.handle_open(CallConfig { ordered: false, concurrency: 12, chunk: Some(1), ..CALL });
@@ -713,6 +764,139 @@ fn who_is_late_beside_others_is_charged_when_it_is_known_who_holds_the_worker() 
     }
     alone.sort_unstable();
     assert_eq!(alone, [0, 1]);
+}
+
+/// A worker of a [`Life`]: the cells that it holds, with how many items each has and how many of them have ended.
+#[derive(Default)]
+struct Busy {
+    parts: VecDeque<(u8, u32, u32)>,
+    retired: bool,
+}
+
+/// One call without end, in a pool whose workers take so long to start, and so long for an item.
+struct Life {
+    config: PoolConfig,
+    start: Micros,
+    item: Micros,
+}
+
+impl Life {
+    /// The longest time without an item that ends, the most processes at once that were not told to end, and how many
+    /// were started, in so long.
+    fn lead(&self, until: Micros) -> (Micros, usize, u32) {
+        let mut engine = Engine::new(self.config);
+        let call = engine.handle_open(CALL);
+        let mut workers = BTreeMap::<WorkerId, Busy>::new();
+        // When something happens to a worker: it is ready, or its item ends.
+        let mut events = BTreeMap::<(Micros, WorkerId), bool>::new();
+        let (mut now, mut last, mut gap, mut most, mut starts) = (0, None, 0, 0, 0);
+        while now < until {
+            loop {
+                let credit = engine.poll_credit(call);
+                if credit.items > 0 {
+                    engine.handle_chunk(call, &vec![1; credit.chunk.min(credit.items) as usize], now);
+                    continue;
+                }
+                let Some(action) = engine.poll_action() else { break };
+                match action {
+                    Action::Spawn { worker } => {
+                        // All but the first start beside one that works, which takes longer.
+                        events.insert((now + if starts == 0 { self.start } else { self.start * 3 / 2 }, worker), true);
+                        workers.insert(worker, Busy::default());
+                        starts += 1;
+                        most = most.max(workers.values().filter(|busy| !busy.retired).count());
+                    }
+                    Action::Dispatch { worker, sent } => {
+                        let parts = &mut workers.get_mut(&worker).unwrap().parts;
+                        parts.push_back((sent.cell, sent.end - sent.start, 0));
+                        if parts.len() == 1 {
+                            events.insert((now + self.item, worker), false);
+                        }
+                    }
+                    Action::Deliver { start, end, .. } => {
+                        engine.handle_consumed(call, end - start, u64::from(end - start));
+                    }
+                    Action::TakeBack { worker, cell, items, .. } => {
+                        engine.handle_taken_back(worker, cell, items, now);
+                    }
+                    Action::Retire { worker, .. } => workers.get_mut(&worker).unwrap().retired = true,
+                    _ => {}
+                }
+            }
+            workers.retain(|&worker, busy| {
+                let stays = !busy.retired || !busy.parts.is_empty();
+                if !stays {
+                    engine.handle_exit(worker, |_, _| 0, now);
+                }
+                stays
+            });
+            let Some((&(at, worker), &ready)) = events.first_key_value() else { panic!("nothing happens") };
+            if let Some(due) = engine.poll_timeout().filter(|due| *due <= at) {
+                now = due.max(now);
+                engine.handle_timeout(|_, _, _| 0, now);
+                continue;
+            }
+            now = at;
+            events.pop_first();
+            if ready {
+                engine.handle_ready(worker, now).unwrap();
+                continue;
+            }
+            let parts = &mut workers.get_mut(&worker).unwrap().parts;
+            let (cell, items, ended) = parts.front_mut().unwrap();
+            engine.handle_outcome(worker, *cell, *ended, Status::Value, 1, now).unwrap();
+            gap = gap.max(now - last.replace(now).unwrap_or(now));
+            *ended += 1;
+            if ended == items {
+                let micros = (u64::from(*items) * self.item) as u32;
+                engine.handle_chunk_done(worker, *cell, micros, now).unwrap();
+                parts.pop_front();
+            }
+            if !parts.is_empty() {
+                events.insert((now + self.item, worker), false);
+            }
+        }
+        (gap, most, starts)
+    }
+}
+
+#[test]
+fn a_successor_is_ready_when_the_last_item_of_its_worker_ends() {
+    let millis = 1_000;
+    for size in [1, 3] {
+        for (tasks, item, start) in [(300, 2 * millis, 80 * millis), (300, 2 * millis, 250 * millis), (20, 50, 300)] {
+            let config = PoolConfig { size, lanes: 1, max_tasks: Some(tasks), ..PoolConfig::default() };
+            let life = Micros::from(tasks) * item;
+            let (gap, most, starts) = Life { config, start, item }.lead(20 * life);
+            assert!(gap <= item, "{gap} µs without a worker: {size} of {tasks} items of {item} µs, started in {start}");
+            // Each begins when the one before has ended: none too early.
+            assert!(most <= 2 * size as usize, "{most} processes");
+            let lives = 20 * size;
+            assert!((lives - size..=lives + 2 * size).contains(&starts), "{starts} processes for {lives} lives");
+        }
+    }
+}
+
+#[test]
+fn where_a_life_is_shorter_than_a_start_the_successor_starts_with_it() {
+    let (tasks, item, start) = (300, 100, 60_000);
+    let config = PoolConfig { size: 1, lanes: 1, max_tasks: Some(tasks), ..PoolConfig::default() };
+    let (gap, most, _) = Life { config, start, item }.lead(2_000_000);
+    let (life, start) = (Micros::from(tasks) * item, start * 3 / 2);
+    assert!(gap <= start - life * 9 / 10, "{gap} µs without a worker");
+    assert_eq!(most, 2, "one successor at a time");
+}
+
+#[test]
+fn a_worker_of_age_goes_at_that_age_for_one_that_is_ready() {
+    for (age, start) in [(500_000, 80_000), (500_000, 240_000)] {
+        let config = PoolConfig { size: 1, lanes: 1, max_age: Some(age), ..PoolConfig::default() };
+        let (gap, most, starts) = Life { config, start, item: 2_000 }.lead(20 * age + start);
+        assert!(gap <= 2_000, "{gap} µs without a worker");
+        assert_eq!(most, 2, "one successor at a time");
+        // The age of each begins when it is ready, which is a while before the one before it goes.
+        assert!((17..=28).contains(&starts), "{starts} processes for 20 lives");
+    }
 }
 
 #[derive(Clone, Debug)]

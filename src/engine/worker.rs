@@ -73,10 +73,14 @@ pub(super) struct Worker {
     ready_at: Option<Micros>,
     /// Since when it has had nothing to do.
     idle_since: Option<Micros>,
-    /// How many items it may still be sent, and with how few it is worn.
+    /// Since when it has had something, and for how long it had before.
+    busy_since: Micros,
+    busy: Micros,
+    /// How many items it may still be sent, and with how few it is worn as long as its pace is not known.
     tasks_left: Option<u32>,
     worn_at: u32,
-    /// It has lived for as long as it may.
+    /// It will soon have lived for as long as it may, and has.
+    ages: bool,
     old: bool,
     /// The worker that was started in its place.
     pub successor: Option<WorkerId>,
@@ -108,8 +112,11 @@ impl Worker {
             spawned: now,
             ready_at: None,
             idle_since: None,
+            busy_since: 0,
+            busy: 0,
             tasks_left: tasks,
             worn_at: tasks.unwrap_or(0) / 5,
+            ages: false,
             old: false,
             successor: None,
             given_up: false,
@@ -287,7 +294,9 @@ impl Worker {
         if !self.calls.contains(&chunk.call) {
             self.calls.push(chunk.call);
         }
-        self.idle_since = None;
+        if self.idle_since.take().is_some() {
+            self.busy_since = now;
+        }
         self.tasks_left = self.tasks_left.map(|left| left.saturating_sub(end - start));
         self.dispatches.push_back(Dispatch::new(cell, part, lanes, timeout, now));
         Sent { cell, chunk, start, end, lanes, attempt }
@@ -327,7 +336,10 @@ impl Worker {
         }
         let part = self.dispatches.remove(at).ok_or(Violation)?;
         self.moved = now;
-        self.idle_since = self.dispatches.is_empty().then_some(now);
+        if self.dispatches.is_empty() {
+            self.idle_since = Some(now);
+            self.busy += now.saturating_sub(self.busy_since);
+        }
         if part.answers() > 0 {
             self.reserved.push((cell, part.answers()));
         }

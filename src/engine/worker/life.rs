@@ -61,6 +61,11 @@ impl Worker {
         self.idle_since
     }
 
+    /// If it has nothing to do, that counts from now on.
+    pub fn wait_from(&mut self, now: Micros) {
+        self.idle_since = self.idle_since.map(|_| now);
+    }
+
     pub fn tasks_left(&self) -> Option<u32> {
         self.tasks_left
     }
@@ -70,18 +75,46 @@ impl Worker {
         self.tasks_left == Some(0)
     }
 
-    pub fn grow_old(&mut self, age: Micros, now: Micros) {
-        self.old |= self.ready_at.is_some_and(|at| at.saturating_add(age) <= now);
+    /// Notes its age. `soon`: an age at which it is time for a successor.
+    pub fn grow_old(&mut self, age: Micros, soon: Micros, now: Micros) {
+        let has_lived = |age: Micros| self.ready_at.is_some_and(|at| at.saturating_add(age) <= now);
+        self.ages |= has_lived(soon);
+        self.old |= has_lived(age);
+    }
+
+    /// When there is something new to note of its age.
+    pub fn ages_at(&self, age: Micros, soon: Micros) -> Option<Micros> {
+        let next = if self.old {
+            return None;
+        } else if self.ages {
+            age
+        } else {
+            soon.min(age)
+        };
+        self.ready_at.map(|at| at.saturating_add(next))
     }
 
     pub fn is_old(&self) -> bool {
         self.old
     }
 
-    /// It is about to go, and nobody comes for it yet.
-    pub fn needs_successor(&self) -> bool {
-        let worn = self.old || self.tasks_left.is_some_and(|left| left <= self.worn_at);
-        worn && self.successor.is_none() && self.stays()
+    /// It is about to go, and nobody comes for it yet. `lead`: how long before its last item ends that should be.
+    pub fn needs_successor(&self, lead: Micros, now: Micros) -> bool {
+        self.successor.is_none() && self.stays() && (self.ages || self.is_worn(lead, now))
+    }
+
+    /// Whether it will soon have run as many items as it may.
+    fn is_worn(&self, lead: Micros, now: Micros) -> bool {
+        let Some(left) = self.tasks_left else { return false };
+        // The first few items tell little: others may take longer.
+        if self.ended <= self.worn_at / 4 {
+            return left <= self.worn_at;
+        }
+        // The next look comes when its first part has ended: that is not counted.
+        let behind: u32 = self.dispatches().skip(1).map(|part| part.items() - part.finished).sum();
+        let busy = self.busy + if self.idle_since.is_none() { now.saturating_sub(self.busy_since) } else { 0 };
+        let to_go = u128::from(busy) * u128::from(left.saturating_add(behind)) / u128::from(self.ended);
+        to_go <= u128::from(lead)
     }
 
     /// Lets it end if it has nothing to do; true the first time.
