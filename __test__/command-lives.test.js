@@ -148,11 +148,14 @@ describe('minFreeMemory', () => {
         perItem,
         minFreeMemory: Number.MAX_SAFE_INTEGER,
       })
-      // It is looked at soon after the pool is opened, and then 20 times a second.
-      pool.on('workerStart', () => {})
-      await pool.run('first').catch(() => {})
-      await sleep(100)
-      const run = pool.run('second')
+      // The first look at the memory may come after the first items have begun, or before.
+      let run
+      await until(async () => {
+        run = pool.run('next')
+        return !(await isSettled(run))
+      }, 'a run that does not begin')
+      const other = openCommand(t, 'echo', ['{}'], { size: 1, perItem, minFreeMemory: 1 })
+      for (let i = 0; i < 3; i++) await other.run(i).catch(() => {})
       assert.equal(await isSettled(run), false)
       await pool.close({ force: true })
       assert.equal((await rejection(run)).code, 'ERR_POOL_CLOSED')
