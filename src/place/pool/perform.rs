@@ -39,9 +39,11 @@ impl Core {
         self.exits.get(&worker).map(|exit| exit_row(exit, attempt)).unwrap_or_default()
     }
 
-    /// What a worker that runs has written to stderr so far, as a row: JSON, or nothing where there is no process.
+    /// What a worker has written to stderr so far, as a row: JSON, or nothing where there is no process.
     fn written_row(&self, worker: WorkerId) -> Vec<u8> {
-        self.place.stderr(worker).and_then(|text| serde_json::to_vec(&text).ok()).unwrap_or_default()
+        // It may have ended just now.
+        let written = self.place.stderr(worker).or_else(|| self.exits.get(&worker).map(|exit| exit.stderr.clone()));
+        written.and_then(|text| serde_json::to_vec(&text).ok()).unwrap_or_default()
     }
 
     /// Does what the engine asks for.
