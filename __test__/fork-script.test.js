@@ -88,7 +88,11 @@ describe('messages', () => {
       assert.ok(reason.cause instanceof TypeError)
     }
     assert.equal(outcomes.at(-1).value, 1)
-    assert.equal((await rejection(pool.run(undefined))).code, 'ERR_SERIALIZATION')
+    for (const found of [pool, openPool(t, SCRIPT)]) {
+      const { code, message } = await rejection(found.run(undefined))
+      assert.equal(code, 'ERR_SERIALIZATION')
+      assert.equal(message, 'The item cannot be a message of JSON: The "message" argument must be specified')
+    }
   })
 
   test("serialization: 'advanced' keeps what JSON does not", LIMIT, async (t) => {

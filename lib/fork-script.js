@@ -80,7 +80,11 @@ export class ForkScript {
     } else if (!texts) {
       const asJson = (/** @type {unknown} */ value) => fromJson(toJson(value))
       this.#toWire = asJson
-      this.#fromWire = asJson
+      this.#fromWire = (item) => {
+        // The parent did not know that it is a message.
+        checkMessage(item)
+        return asJson(item)
+      }
     }
     // As fork makes them: plain properties.
     const properties = {

@@ -5,10 +5,10 @@ import { isThenable } from '../source.js'
 import { isOperation, MOST_AT_ONCE, OperationRuns } from './operation-runs.js'
 
 /** A mapper that returns this adds nothing to the results. */
-export const pMapSkip = Symbol('pMapSkip')
+export const pMapSkip = Symbol('skip')
 
 /** A mapper that returns this ends the call at its element. */
-export const pMapStop = Symbol('pMapStop')
+export const pMapStop = Symbol('stop')
 
 /**
  * @param {any} input

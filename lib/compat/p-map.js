@@ -152,11 +152,13 @@ class MapCall {
 
   start() {
     const { signal } = this.#settings
-    if (signal?.aborted) {
-      this.#fail(signal.reason)
-      return
+    if (signal) {
+      if (signal.aborted) {
+        this.#fail(signal.reason)
+        return
+      }
+      signal.addEventListener('abort', this.#onAbort, { once: true })
     }
-    signal?.addEventListener('abort', this.#onAbort, { once: true })
     this.#spawn()
   }
 
