@@ -207,6 +207,11 @@ describe('programs that fail', () => {
     writeFileSync(join(folder, 'script'), '#!/no/such/interpreter\n', { mode: 0o755 })
     for (const [command, code, why, more] of [
       ['no-such-program', 'ENOENT', 'the command no-such-program does not exist in any folder of PATH'],
+      [
+        'cat -n',
+        'ENOENT',
+        'the command cat -n does not exist in any folder of PATH: its arguments are an array of their own, or else the option shell is to be true',
+      ],
       ['./no-such-program', 'ENOENT', 'the command ./no-such-program does not exist'],
       ['./script', 'ENOENT', 'what is to run ./script does not exist: see its first line'],
       ['cat', 'ENOENT', `there is no folder ${folder}/none`, { cwd: join(folder, 'none') }],

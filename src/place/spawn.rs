@@ -253,17 +253,23 @@ impl Launch {
         }
         let cwd = self.cwd.as_deref().unwrap_or(Path::new("."));
         let (program, file) = (self.program.display(), cwd.join(&self.program));
+        // Easily taken for what a shell reads.
+        let hint = if self.program.as_bytes().contains(&b' ') {
+            ": its arguments are an array of their own, or else the option shell is to be true"
+        } else {
+            ""
+        };
         let found = match error.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::NotADirectory if !cwd.is_dir() => {
                 format!("there is no folder {}", cwd.display())
             }
             io::ErrorKind::NotFound if !self.program.as_bytes().contains(&b'/') => {
-                format!("the command {program} does not exist in any folder of PATH")
+                format!("the command {program} does not exist in any folder of PATH{hint}")
             }
             io::ErrorKind::NotFound if file.exists() => {
                 format!("what is to run {program} does not exist: see its first line")
             }
-            io::ErrorKind::NotFound => format!("the command {program} does not exist"),
+            io::ErrorKind::NotFound => format!("the command {program} does not exist{hint}"),
             io::ErrorKind::PermissionDenied if file.is_dir() => format!("{program} is a folder"),
             io::ErrorKind::PermissionDenied => format!("{program} is no program that may be run"),
             io::ErrorKind::ArgumentListTooLong => "an argument, or all of them, are too long".into(),
