@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'
 import zlib from 'node:zlib'
+import * as lz4js from 'lz4js'
 import { native, parallelMap } from '../index.js'
 
 /** Empty, tiny, around the size where a part goes another way, and large; random and repetitive. */
@@ -148,6 +149,20 @@ test('unlz4 reads what another program has packed: linked blocks, checksums, no 
     [stored.toString('base64'), counted],
   ])
     assert.deepEqual(native.unlz4().runSync(Buffer.from(packed, 'base64')), bytes)
+})
+
+test('lz4: another program reads ours, and we read what it has packed', async () => {
+  // Around sizes that a block of a frame may have, and several of them.
+  const sizes = [2 ** 16 - 1, 2 ** 16, 2 ** 16 + 1, 2 ** 20, 2 ** 22 + 1]
+  const items = [
+    ...ITEMS,
+    ...sizes.map((size, at) => (at % 2 ? randomBytes(size) : Buffer.alloc(size, 'abcde'))),
+  ]
+  for (const item of items) {
+    for (const packed of [native.lz4().runSync(item), await native.lz4().run(item)])
+      assert.ok(item.equals(lz4js.decompress(packed)), `${item.length} bytes`)
+    assert.ok(item.equals(native.unlz4().runSync(lz4js.compress(item))), `${item.length} bytes`)
+  }
 })
 
 test('base64 and hexadecimal are those of Buffer', async () => {
