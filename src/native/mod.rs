@@ -25,6 +25,11 @@ pub trait Step: Send + Sync + 'static {
     /// What becomes of the value, or why nothing does.
     fn run<'a>(&self, value: Value<'a>) -> Result<Value<'a>, Failure>;
 
+    /// How long a text it makes of a value, in units, where that is known before: what no string can hold is not made.
+    fn units(&self, _value: &Value<'_>) -> Option<u64> {
+        None
+    }
+
     /// Whether two values are done faster together on one thread than one after the other.
     fn likes_pairs(&self) -> bool {
         false
@@ -72,8 +77,18 @@ impl Operation {
     /// Takes one item through all steps. A panic is this item's failure and no more: no step holds anything that it could
     /// leave half done.
     pub fn run(&self, item: Value<'_>) -> Result<Output, Failure> {
-        let all = || self.steps.iter().try_fold(item, |value, step| step.run(value))?.into_owned().within(self.limits);
+        let all = || self.through(item)?.into_owned().within(self.limits);
         std::panic::catch_unwind(AssertUnwindSafe(all)).unwrap_or_else(|panic| Err(panicked(panic.as_ref())))
+    }
+
+    fn through<'a>(&self, item: Value<'a>) -> Result<Value<'a>, Failure> {
+        let Some((last, before)) = self.steps.split_last() else { return Ok(item) };
+        let value = before.iter().try_fold(item, |value, step| step.run(value))?;
+        let limit = self.limits.units;
+        if last.units(&value).is_some_and(|units| units > limit) {
+            return Err(Failure::TooLong { limit });
+        }
+        last.run(value)
     }
 
     /// The same on this thread alone, without waiting for any other.
@@ -204,6 +219,31 @@ mod tests {
         assert_eq!((fits(vec![0; 8].into()), fits(vec![0; 9].into())), (Ok(()), Err(8)));
         assert_eq!(fits(Value::Array(Array::F64(vec![0.0; 2].into()))), Err(8));
         assert_eq!(fits(Value::Number(0.0)), Ok(()));
+    }
+
+    #[test]
+    fn what_no_string_can_hold_is_not_even_made() {
+        struct Twice;
+        impl Step for Twice {
+            fn run<'a>(&self, _: Value<'a>) -> Result<Value<'a>, Failure> {
+                panic!("it was made");
+            }
+
+            fn units(&self, value: &Value<'_>) -> Option<u64> {
+                value.byte_length().map(|bytes| bytes as u64 * 2)
+            }
+        }
+        let operation = Operation { steps: vec![Box::new(Twice)], limits: LIMITS };
+        assert!(matches!(operation.run(vec![0; 3].into()), Err(Failure::TooLong { limit: 4 })));
+        assert!(matches!(operation.run(vec![0; 2].into()), Err(Failure::Internal(_))), "it fits");
+        let run = |json: &str, bytes| Operation::new(json, LIMITS).unwrap().run(vec![0; bytes].into());
+        for (json, most) in [(r#"[{"op":"hex"}]"#, 2), (r#"[{"op":"base64","alphabet":"standard"}]"#, 3)] {
+            assert!(run(json, most).is_ok(), "{json}");
+            assert!(matches!(run(json, most + 1), Err(Failure::TooLong { limit: 4 })), "{json}");
+        }
+        // Between two steps it may be longer.
+        let digest = r#"[{"op":"hex"},{"op":"digest","algorithm":"crc32","encoding":"buffer"}]"#;
+        assert!(run(digest, 99).is_ok());
     }
 
     #[test]

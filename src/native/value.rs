@@ -108,6 +108,17 @@ element_types! {
 }
 
 impl<'a> Value<'a> {
+    /// How many bytes `into_bytes` gives.
+    #[must_use]
+    pub fn byte_length(&self) -> Option<usize> {
+        match self {
+            Self::Bytes(bytes) => Some(bytes.len()),
+            Self::Text(text) => Some(text.len()),
+            Self::Array(array) => Some(array.as_bytes().len()),
+            _ => None,
+        }
+    }
+
     /// Bytes, of whatever has some: those of a text are its UTF-8.
     pub fn into_bytes(self) -> Result<Cow<'a, [u8]>, Failure> {
         match self {

@@ -20,14 +20,23 @@ pub enum Encode {
     Hex,
 }
 
-impl Step for Encode {
-    fn run<'a>(&self, value: Value<'a>) -> Result<Value<'a>, Failure> {
-        let encoding: Encoding = match self {
+impl Encode {
+    fn encoding(&self) -> Encoding {
+        match self {
             Self::Base64(Alphabet::Standard) => BASE64,
             Self::Base64(Alphabet::Url) => BASE64URL_NOPAD,
             Self::Hex => HEXLOWER,
-        };
-        Ok(encoding.encode(&value.into_bytes()?).into())
+        }
+    }
+}
+
+impl Step for Encode {
+    fn run<'a>(&self, value: Value<'a>) -> Result<Value<'a>, Failure> {
+        Ok(self.encoding().encode(&value.into_bytes()?).into())
+    }
+
+    fn units(&self, value: &Value<'_>) -> Option<u64> {
+        value.byte_length().map(|bytes| self.encoding().encode_len(bytes) as u64)
     }
 }
 
