@@ -899,6 +899,47 @@ fn a_worker_of_age_goes_at_that_age_for_one_that_is_ready() {
     }
 }
 
+#[test]
+fn a_successor_waits_as_long_as_it_takes_and_has_one_itself_where_it_dies() {
+    let config = PoolConfig { size: 1, lanes: 1, max_tasks: Some(5), idle: Some(100), ..PoolConfig::default() };
+    let mut engine = Engine::new(config);
+    let call = engine.handle_open(CallConfig { chunk: Some(1), ..CALL });
+    for _ in 0..6 {
+        engine.handle_chunk(call, &[1], 0).unwrap();
+    }
+    let told = |engine: &mut Engine| std::iter::from_fn(|| engine.poll_action()).collect::<Vec<Action>>();
+    assert_eq!(told(&mut engine), [Action::Spawn { worker: 0 }]);
+    engine.handle_ready(0, 10).unwrap();
+    let mut now = 10;
+    let mut end_next = |engine: &mut Engine, takes: Micros| {
+        let cell = engine.workers[&0].dispatches().next().map(|part| part.cell).expect("a part");
+        now += takes;
+        end(engine, 0, cell, Status::Value, now);
+        told(engine)
+    };
+    // A start has taken 10 µs, and the first of five items takes 4.
+    assert!(end_next(&mut engine, 4).contains(&Action::Spawn { worker: 1 }));
+    engine.handle_ready(1, 30).unwrap();
+    engine.handle_timeout(|_, _, _| 0, 500);
+    assert_eq!((told(&mut engine), engine.poll_workers()), (vec![], (2, 0)), "it has not been idle");
+    engine.handle_exit(1, |_, _| 0, 600);
+    // After a rest, and no earlier than it is needed: the worker has been slow since.
+    let (retired, spawned) = (Action::Retire { worker: 0, why: Why::Tasks }, Action::Spawn { worker: 2 });
+    let begins = |action: &Action| matches!(action, Action::Dispatch { worker: 2, .. });
+    let seen: Vec<[bool; 3]> = (0..4)
+        .map(|_| {
+            let told = end_next(&mut engine, 2 * REST);
+            if told.contains(&spawned) {
+                engine.handle_ready(2, 9 * REST).unwrap();
+            }
+            [told.contains(&spawned), told.contains(&retired), told.iter().any(begins)]
+        })
+        .collect();
+    let nothing = [false; 3];
+    assert_eq!(seen, [nothing, [true, false, false], nothing, [false, true, true]]);
+    assert!(engine.poll_workers() == (1, 0));
+}
+
 #[derive(Clone, Debug)]
 enum Input {
     Chunk(CallId, u8),
