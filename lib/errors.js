@@ -177,7 +177,8 @@ export function outOfRange(name, expected, actual) {
  * @returns {TypeError & { code: string }}
  */
 export function unknownOption(unknown, known) {
-  const message = `Unknown option "${unknown}": expected one of ${known.join(', ')}, got "${unknown}"`
+  const expected = known.length === 0 ? 'no options' : `one of ${known.join(', ')}`
+  const message = `Unknown option "${unknown}": expected ${expected}, got "${unknown}"`
   return withCode(new TypeError(message), ERR_INVALID_ARG_TYPE)
 }
 
