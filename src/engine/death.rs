@@ -26,6 +26,7 @@ impl Engine {
             let Some(call) = self.calls.get_mut(&part.chunk.call) else { continue };
             let (chunk, attempt, alone) = (part.chunk, part.attempt, part.alone);
             call.requeue(Part { chunk, items: unclaimed..part.end, attempt, alone });
+            self.agenda.note(call);
             for item in part.unfinished().rev().filter(|item| *item < unclaimed) {
                 let found = part.cut_off_of(item);
                 if found.is_some_and(|found| found.charged) {
@@ -35,8 +36,10 @@ impl Engine {
                 late += usize::from(found.is_some());
                 let again = Part { chunk, items: item..item + 1, attempt: attempt.saturating_add(1), alone };
                 if state.is_condemned() && !in_doubt {
-                    // We killed it for the sake of another call: this item did nothing wrong.
-                    call.requeue(again);
+                    // We killed it for the sake of another one: this item did nothing wrong. If that happens to it again,
+                    // it goes where nobody is beside it, or it might never end.
+                    call.requeue(Part { alone: alone || attempt > 1, ..again });
+                    self.agenda.note(call);
                 } else {
                     ran.push(again);
                 }
@@ -56,6 +59,7 @@ impl Engine {
             for suspect in ran {
                 if let Some(call) = self.calls.get_mut(&suspect.chunk.call) {
                     call.requeue(Part { alone: true, ..suspect });
+                    self.agenda.note(call);
                 }
             }
         }
@@ -104,6 +108,7 @@ impl Engine {
             let status = Status::Lost;
             self.actions.push_back(Action::Again { worker, chunk, item, attempt, status, asks: false });
             call.requeue(Part { alone: true, ..ran });
+            self.agenda.note(call);
         } else {
             self.settle(chunk, item, Status::Lost, 0, Some(Action::Lost { worker, chunk, item, attempt }));
         }

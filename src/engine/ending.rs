@@ -29,6 +29,7 @@ impl Engine {
         }
         if let Some(mut call) = self.calls.remove(&id) {
             call.release_all(&mut self.actions);
+            self.agenda.close(&call);
         }
         self.actions.push_back(Action::Finished { call: id });
         let workers: Vec<WorkerId> = self.workers.keys().copied().collect();

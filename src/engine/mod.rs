@@ -20,6 +20,7 @@
 //! A call ends by itself (source at its end, all delivered), by an error that stops it, or by a cancel. From then on
 //! nothing of it starts; [`Action::Finished`] comes when nothing of it runs any more.
 
+mod agenda;
 mod call;
 mod contract;
 mod death;
@@ -43,6 +44,7 @@ pub use contract::{
 pub use keyed::{PARTITIONS, Partition};
 pub use tries::{Kept, Retry};
 
+use agenda::Agenda;
 use call::{Call, Part};
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -56,6 +58,7 @@ use worker::{Ended, Worker};
 pub struct Engine {
     config: PoolConfig,
     calls: BTreeMap<CallId, Call>,
+    agenda: Agenda,
     workers: BTreeMap<WorkerId, Worker>,
     actions: VecDeque<Action>,
     next_call: CallId,
@@ -102,6 +105,7 @@ impl Engine {
         Self {
             config,
             calls: BTreeMap::new(),
+            agenda: Agenda::default(),
             workers: BTreeMap::new(),
             actions: VecDeque::new(),
             next_call: 0,
@@ -132,7 +136,9 @@ impl Engine {
         self.used = true;
         let id = self.next_call;
         self.next_call += 1;
-        self.calls.insert(id, Call::new(id, config, self.config.size, self.config.lanes));
+        let call = Call::new(id, config, self.config.size, self.config.lanes);
+        self.agenda.open(&call);
+        self.calls.insert(id, call);
         id
     }
 
@@ -155,6 +161,7 @@ impl Engine {
         let call = self.calls.get_mut(&call)?;
         assert_eq!(keys.len(), if call.is_keyed() { sizes.len() } else { 0 }, "keys of {} items", sizes.len());
         let chunk = call.push_chunk(sizes, keys)?;
+        self.agenda.note(call);
         self.used = true;
         self.schedule(now);
         Some(chunk)
@@ -181,10 +188,12 @@ impl Engine {
         if cancel == Cancel::Hard {
             let at = now.saturating_add(self.config.grace);
             state.kill_at = Some(state.kill_at.map_or(at, |before| before.min(at)));
+            self.agenda.note_cut_off(call);
         }
         let starts_items = state.starts_items();
         if !std::mem::replace(&mut state.cancelled, true) {
             state.drop_queue();
+            self.agenda.note(state);
             state.release_all(&mut self.actions);
             if starts_items {
                 self.stop_starting(call);
@@ -306,6 +315,7 @@ impl Engine {
         let Some(back) = state.shorten(cell, end, cut_off) else { return };
         if let Some(call) = self.calls.get_mut(&back.chunk.call) {
             call.requeue(Part { chunk: back.chunk, items: back.items, attempt: back.attempt, alone: back.alone });
+            self.agenda.note(call);
             if back.whole {
                 call.part_ended(back.chunk, back.lanes, &mut self.actions);
             }
@@ -346,10 +356,10 @@ impl Engine {
     /// When `handle_timeout` is due.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Micros> {
-        let is_hard = self.calls.values().any(|call| call.kill_at.is_some());
+        let is_hard = self.agenda.has_cut_off();
         let in_danger = |worker: &&Worker| is_hard || worker.stuck_at().is_some() || worker.has_cut_off();
         let kills = self.workers.values().filter(in_danger).filter_map(|worker| kill_time(worker, &self.calls));
-        let retries = self.calls.values().filter_map(|call| call.tries.next_due());
+        let retries = self.agenda.tries().iter().filter_map(|id| self.calls.get(id)?.tries.next_due());
         let lives = self.next_change();
         kills.chain(retries).chain(self.look_again).chain(self.next_look).chain(lives).min()
     }
@@ -367,9 +377,13 @@ impl Engine {
     /// Whether a call that somebody waits for has items that are queued or run.
     #[must_use]
     pub fn poll_busy(&self) -> bool {
+        let running = self.workers.values().flat_map(Worker::dispatches).map(|part| part.chunk.call);
+        let noted = self.agenda.in_turn(0).chain(self.agenda.tries().iter().copied());
         let is_busy = |call: &Call| call.dispatches > 0 || call.has_queued() || call.tries.are_waiting();
-        self.calls.values().any(|call| !call.cancelled && is_busy(call))
+        running.chain(noted).filter_map(|id| self.calls.get(&id)).any(|call| !call.cancelled && is_busy(call))
     }
+
+    /// Workers that are ready, and that start.
 
     /// Workers that are up, and stay, and those that start.
     #[must_use]
@@ -395,6 +409,7 @@ impl Engine {
         }
         if wanted && status.is_error() && call.config.stop_on_error {
             call.stop_at(chunk, item);
+            self.agenda.note(call);
             self.actions.push_back(Action::Stopping { chunk, item });
             self.stop_starting(chunk.call);
         }

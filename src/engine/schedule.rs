@@ -4,7 +4,7 @@
 use super::{
     Action, CallId, Engine, MAX_BARREN_DEATHS, Micros, WorkerId, call::Call, dispatch::Dispatch, worker::Worker,
 };
-use std::cmp::Reverse;
+use std::{cmp::Reverse, collections::BTreeSet};
 
 /// Less work than this is not worth taking from a worker: it costs a crossing.
 const WORTH_TAKING_NANOS: u64 = 300_000;
@@ -44,6 +44,7 @@ impl Engine {
             let Some(call) = self.calls.get_mut(&call) else { break };
             let Some((part, lanes)) = call.next_part(worker, reach, lanes, most) else { break };
             let (id, timeout) = (call.id, call.config.timeout);
+            self.agenda.note(call);
             self.served = id;
             let Some(state) = self.workers.get_mut(&worker) else { break };
             let sent = state.push(part, lanes, timeout, now);
@@ -62,7 +63,7 @@ impl Engine {
     pub(super) fn has_idle_capacity(&self, call: &Call) -> bool {
         let starting = self.workers.values().filter(|worker| worker.is_starting()).count();
         self.free_workers().any(|(id, worker)| self.starts_at(id, worker, call))
-            || (call.free_slots() > 0 && (self.can_spawn() || starting > self.queued()))
+            || (call.free_slots() > 0 && (self.can_spawn() || self.have_less_queued_than(starting)))
     }
 
     pub(super) fn spawn(&mut self, now: Micros) {
@@ -99,27 +100,52 @@ impl Engine {
         self.has_hope() && self.rest_until.is_none() && !self.low
     }
 
-    fn queued(&self) -> usize {
-        self.calls.values().map(Call::queued_parts).sum()
+    /// Calls of which something waits: those of the highest priority first, and of each the next one in turn.
+    fn waiting(&self) -> impl Iterator<Item = &Call> {
+        self.agenda.in_turn(self.served).filter_map(|id| self.calls.get(&id))
     }
 
-    /// Items that have to be alone go to workers that have nothing.
+    fn have_less_queued_than(&self, most: usize) -> bool {
+        let mut queued = 0;
+        most > 0
+            && self.waiting().all(|call| {
+                queued += call.queued_parts();
+                queued < most
+            })
+    }
+
+    /// Something of a higher priority may go to this worker.
+    fn is_outranked(&self, id: WorkerId, worker: &Worker, priority: i32) -> bool {
+        let above = self.agenda.above(priority).filter_map(|id| self.calls.get(&id));
+        above.into_iter().any(|call| call.has_parts() && self.may_go(id, worker, call))
+    }
+
+    /// Items that have to be alone go to workers that have nothing, before all that is of the same priority.
     fn isolate(&mut self, now: Micros) {
-        let suspects = self.calls.values().filter(|call| call.has_suspects());
-        let mut ids: Vec<(i32, CallId)> = suspects.map(|call| (call.config.priority, call.id)).collect();
-        ids.sort_by_key(|(priority, _)| Reverse(*priority));
-        for (_, id) in ids {
-            while let Some(call) = self.calls.get_mut(&id).filter(|call| call.free_slots() > 0) {
-                let Some((&worker, state)) = self.workers.iter_mut().find(|(_, worker)| worker.is_idle()) else {
-                    return;
+        for (priority, id) in self.suspects() {
+            while self.calls.get(&id).is_some_and(|call| call.has_suspects() && call.free_slots() > 0) {
+                let takes = |(id, worker): &(&WorkerId, &Worker)| {
+                    worker.is_idle() && !self.is_outranked(**id, worker, priority)
                 };
+                let Some((&worker, _)) = self.workers.iter().find(takes) else { break };
+                let (Some(call), Some(state)) = (self.calls.get_mut(&id), self.workers.get_mut(&worker)) else { break };
                 let Some((part, lanes)) = call.next_suspect() else { break };
+                self.agenda.note(call);
                 let sent = state.push(part, lanes, call.config.timeout, now);
                 self.actions.push_back(Action::Dispatch { worker, sent });
                 self.look_after(id, now);
                 self.spend(worker, now);
             }
         }
+        self.agenda.keep_suspects(|id| self.calls.get(&id).is_some_and(Call::has_suspects));
+    }
+
+    /// Calls with items that have to be alone, the highest priority first.
+    fn suspects(&self) -> Vec<(i32, CallId)> {
+        let calls = self.agenda.suspects().iter().filter_map(|id| self.calls.get(id));
+        let mut ids: Vec<(i32, CallId)> = calls.map(|call| (call.config.priority, call.id)).collect();
+        ids.sort_by_key(|(priority, _)| Reverse(*priority));
+        ids
     }
 
     /// Workers that would start something at once.
@@ -131,30 +157,27 @@ impl Engine {
     /// A worker that gets nothing more until it has nothing, for an item that has to be alone, where no new worker will
     /// come for it.
     fn worker_to_empty(&self) -> Option<WorkerId> {
-        let waits = self.calls.values().any(|call| call.has_suspects() && call.free_slots() > 0);
-        if !waits || self.can_spawn() || self.workers.values().any(Worker::is_starting) {
+        let may_run = |id: &CallId| self.calls.get(id).is_some_and(|call| call.has_suspects() && call.free_slots() > 0);
+        let (priority, _) = self.suspects().into_iter().find(|(_, id)| may_run(id))?;
+        if self.can_spawn() || self.workers.values().any(Worker::is_starting) {
             return None;
         }
-        self.workers.iter().find(|(_, worker)| worker.may_be_emptied()).map(|(&id, _)| id)
+        let goes = |id, worker: &Worker| worker.may_be_emptied() && !self.is_outranked(id, worker, priority);
+        self.workers.iter().find(|(id, worker)| goes(**id, worker)).map(|(&id, _)| id)
     }
 
     /// The worker with the most free lanes that can take something, and the call whose turn it is there. What would wait
     /// behind others goes to a worker only where no other worker could take it instead.
     fn next_match(&self, now: Micros) -> Option<(WorkerId, CallId)> {
-        let after = self.calls.range(self.served.saturating_add(1)..);
-        let in_turn = after.chain(self.calls.range(..=self.served)).map(|(_, call)| call);
-        let mut waiting: Vec<&Call> = in_turn.filter(|call| call.has_parts()).collect();
-        if waiting.is_empty() {
-            return None;
-        }
-        waiting.sort_by_key(|call| Reverse(call.config.priority));
+        let waiting = || self.waiting().filter(|call| call.has_parts());
+        waiting().next()?;
         let mut best: Option<(u32, WorkerId, CallId)> = None;
         let mut has_free_lanes = false;
         for (id, worker) in self.free_workers() {
             let free = worker.free_lanes();
             has_free_lanes = true;
             if free > best.map_or(0, |(most, ..)| most)
-                && let Some(call) = waiting.iter().find(|call| self.starts_at(id, worker, call))
+                && let Some(call) = waiting().find(|call| self.starts_at(id, worker, call))
             {
                 best = Some((free, id, call.id));
                 if self.config.lanes == 1 {
@@ -170,9 +193,13 @@ impl Engine {
             Some(**id) != self.emptied && !worker.is_idle() && !(self.config.size > 1 && is_blocked(worker, now))
         });
         busy.into_iter().find_map(|(&id, worker)| {
-            let mut here = waiting.iter().filter(|call| self.may_go(id, worker, call)).peekable();
+            // Without keys it is the same for all of them.
+            if !self.agenda.has_keys() && !worker.lets_wait(0) {
+                return None;
+            }
+            let mut here = waiting().filter(|call| self.may_go(id, worker, call)).peekable();
             let highest = here.peek()?.config.priority;
-            let fits = |call: &&&Call| {
+            let fits = |call: &&Call| {
                 let is_bound = !call.may_spread() || call.is_at_home(id);
                 worker.lets_wait(call.parts_ahead())
                     && (!more_to_come || is_bound)
@@ -213,15 +240,15 @@ impl Engine {
 
     /// What waits goes before all of a lower priority that workers hold and have not begun: that comes back.
     fn make_way(&mut self) {
-        let waiting: Vec<&Call> = self.calls.values().filter(|call| call.has_parts()).collect();
-        let Some(highest) = waiting.iter().map(|call| call.config.priority).max() else { return };
-        if self.calls.values().all(|call| call.config.priority >= highest) {
+        let waiting = || self.waiting().filter(|call| call.has_parts());
+        let Some(highest) = waiting().next().map(|call| call.config.priority) else { return };
+        if self.agenda.lowest().is_none_or(|lowest| lowest >= highest) {
             return;
         }
         let mut back = Vec::new();
         for (&id, worker) in &self.workers {
-            let here = waiting.iter().filter(|call| self.may_go(id, worker, call));
-            let Some(highest) = here.map(|call| call.config.priority).max() else { continue };
+            let Some(call) = waiting().find(|call| self.may_go(id, worker, call)) else { continue };
+            let highest = call.config.priority;
             let parts = self.lower_parts(worker, highest).filter(|(part, _)| !part.exhausted);
             back.extend(parts.map(|(part, unclaimed)| (id, part.cell, unclaimed)));
         }
@@ -237,15 +264,24 @@ impl Engine {
         let starting = self.workers.values().filter(|worker| worker.is_starting()).count();
         // A call uses no more workers than its concurrency, so more are of no use to its parts.
         let useful = |call: &Call| call.queued_parts().min(call.free_slots() as usize);
-        let mut useful: usize = self.calls.values().filter(|call| call.has_queued()).map(useful).sum();
+        let (mut useful_parts, enough) = (0, starting + self.config.size as usize);
+        for call in self.waiting() {
+            useful_parts += useful(call);
+            if useful_parts >= enough {
+                break;
+            }
+        }
         if self.config.lanes > 1 {
             // What has found a lane beside others runs already, but what comes next should find a worker with less to do.
             let crowded = |call: &Call| call.crowded_parts().min(call.free_slots() as usize);
-            let crowded: usize = self.calls.values().filter(|call| call.takes_items()).map(crowded).sum();
+            let held: BTreeSet<CallId> =
+                self.workers.values().flat_map(Worker::dispatches).map(|part| part.chunk.call).collect();
+            let held = held.iter().filter_map(|id| self.calls.get(id));
+            let crowded: usize = held.filter(|call| call.takes_items()).map(crowded).sum();
             let idle = self.workers.values().filter(|worker| worker.is_idle()).count();
-            useful = useful.max(crowded.saturating_sub(idle));
+            useful_parts = useful_parts.max(crowded.saturating_sub(idle));
         }
-        for _ in starting..useful {
+        for _ in starting..useful_parts {
             if !self.can_spawn() {
                 return;
             }

@@ -390,7 +390,7 @@ struct Item {
     lost_in: Vec<WorkerId>,
     /// Such a loss is certain: it must not run again.
     crashed: bool,
-    /// It ran beside others when their worker died: it must run alone.
+    /// It ran beside others when their worker died, or was killed for others twice: it must run alone.
     suspect: bool,
     /// Tries that are over.
     tries: u32,
@@ -1025,6 +1025,7 @@ impl Sim {
             call.sealed |= call.is_ending();
         }
         self.check_drained();
+        assert!(self.engine.agenda.has_all(self.engine.calls.values()), "a call is forgotten");
     }
 
     fn perform(&mut self, action: Action) {
@@ -1893,6 +1894,8 @@ impl Sim {
                     self.seen.suspects += 1;
                     self.charged += 1;
                 } else if claimed {
+                    // What that happens to a second time goes where nobody is beside it.
+                    item.suspect |= item.tries > 1;
                     self.seen.ran_again += 1;
                 }
                 if claimed {

@@ -194,6 +194,7 @@ impl Engine {
         let asks = retry.asks;
         let spot = (chunk.sequence, item);
         call.hold_part(chunk.sequence);
+        self.agenda.note_try(chunk.call);
         call.tries.waiting.insert(spot, Waiting { attempt: attempt.saturating_add(1), at, running });
         call.tries.set_due(spot);
         Some(asks)
@@ -214,14 +215,17 @@ impl Engine {
 
     /// Tries that are due go before all that waits.
     pub(super) fn queue_due(&mut self, now: Micros) {
-        for call in self.calls.values_mut() {
+        for id in self.agenda.tries().iter().copied().collect::<Vec<CallId>>() {
+            let Some(call) = self.calls.get_mut(&id) else { continue };
             for ((sequence, item), attempt) in call.tries.take_due(now).into_iter().rev() {
                 let chunk = ChunkId { call: call.id, sequence };
                 // It has been held as a part of its chunk all the time.
                 call.drop_part(sequence);
                 call.requeue(Part { chunk, items: item..item + 1, attempt, alone: false });
             }
+            self.agenda.note(call);
         }
+        self.agenda.keep_tries(|id| self.calls.get(&id).is_some_and(|call| call.tries.are_waiting()));
     }
 
     /// A part of a call was sent.
