@@ -414,8 +414,8 @@ export interface ParallelMapOptions<AsSettled extends boolean = boolean> extends
   settled?: AsSettled | undefined
   /**
    * What goes first where calls share a pool: what waits of a call with a higher number goes before all that other calls
-   * have not begun, in worker processes too; what runs goes on. Calls of the same number take turns. An integer from
-   * -1,000,000 to 1,000,000. On this event loop nothing is shared.
+   * have not begun, in worker processes too; what runs goes on. Calls of the same number take turns, also where one of
+   * them has items that have to run alone. An integer from -1,000,000 to 1,000,000. On this event loop nothing is shared.
    * @default 0
    */
   priority?: number | undefined
@@ -488,8 +488,8 @@ export interface TryOptions {
    */
   retryIf?: ((error: unknown, context: RetryContext) => unknown) | undefined
   /**
-   * How often an item is tried again whose process died while it ran (and nothing else did): at once, and alone in a
-   * process. After that, {@link WorkerCrashError} is its error. An integer from 0 to 1,000. It does nothing where no
+   * How often an item is tried again whose process died while it ran (and nothing else did): at its next turn, and alone in
+   * a process. After that, {@link WorkerCrashError} is its error. An integer from 0 to 1,000. It does nothing where no
    * process runs.
    * @default 0
    */
@@ -498,7 +498,7 @@ export interface TryOptions {
    * How many milliseconds one try of an item may take, from its start in the worker (not from its submission): from 1 to
    * 2,147,483,647. When they are over, the item fails with {@link TaskTimeoutError}, or is tried again if it has
    * `retries`, and its `context.signal` is raised. A try is never cut off early; in a pool at most a sixteenth of the time
-   * (at least 1 ms) late.
+   * (at least 1 ms) late. (One that holds its process while others run there is known later: see `concurrencyPerWorker`.)
    *
    * A worker process that has not come back from the item after `gracePeriod` more (an endless loop, say) is killed and
    * replaced; the item's next try waits for that, and what else ran there runs again. A mapper on this event loop cannot
@@ -926,7 +926,9 @@ export interface WorkerPoolOptions {
    * once. An item that has ended never runs again.
    *
    * Likewise an item that holds its process (an endless loop) makes those beside it late. Where the process is killed
-   * because it has not even heard of a `timeout`, each runs again alone, and only one that is late again fails.
+   * because it has not even heard of a `timeout`, each runs again alone, and only one that is late again fails. They run
+   * one after the other where the pool has no other process, so that is told as much later. What is late because a
+   * neighbour held the process for less than `gracePeriod` fails of its own `timeout`.
    * @default 1
    */
   concurrencyPerWorker?: number | undefined

@@ -107,6 +107,18 @@ describe('a time-out', () => {
     assert.equal(reason.attempt, 2)
   })
 
+  test('a neighbour that this happens to twice runs alone, so that it ends', LIMIT, async (t) => {
+    const pool = openPool(t, undefined, { size: 1, concurrencyPerWorker: 2, gracePeriod: 20 })
+    await pool.ready()
+    const code = 'return new Promise((end) => setTimeout(end, 600, context.attempt))'
+    let ended = false
+    const long = pool.run({ act: 'eval', code }).finally(() => {
+      ended = true
+    })
+    while (!ended) await Promise.race([long, rejection(pool.run({ act: 'never' }, { timeout: 100 }))])
+    assert.equal(await long, 3)
+  })
+
   test('beside others it is charged at once where the event loop goes on', LIMIT, async (t) => {
     const pool = openPool(t, undefined, { size: 1, concurrencyPerWorker: 3, gracePeriod: 20_000 })
     await pool.ready()

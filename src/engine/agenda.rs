@@ -83,6 +83,11 @@ impl Agenda {
         self.waiting.range(..Reverse(priority)).flat_map(|(_, level)| level).copied()
     }
 
+    /// Those of this priority.
+    pub fn beside(&self, priority: i32) -> impl Iterator<Item = CallId> {
+        self.waiting.get(&Reverse(priority)).into_iter().flatten().copied()
+    }
+
     pub fn suspects(&self) -> &BTreeSet<CallId> {
         &self.suspects
     }

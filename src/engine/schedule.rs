@@ -114,26 +114,33 @@ impl Engine {
             })
     }
 
-    /// Something of a higher priority may go to this worker.
-    fn is_outranked(&self, id: WorkerId, worker: &Worker, priority: i32) -> bool {
-        let above = self.agenda.above(priority).filter_map(|id| self.calls.get(&id));
-        above.into_iter().any(|call| call.has_parts() && self.may_go(id, worker, call))
+    /// Something else goes to this worker before what has to be alone of this call: it has a higher priority, or it is its
+    /// turn.
+    fn is_outranked(&self, id: WorkerId, worker: &Worker, call: CallId, priority: i32) -> bool {
+        let mut above = self.agenda.above(priority).chain(self.agenda.beside(priority).filter(|_| self.served == call));
+        above.any(|other| {
+            let waits = |other: &Call| other.has_parts() && self.may_go(id, worker, other);
+            other != call && self.calls.get(&other).is_some_and(waits)
+        })
     }
 
-    /// Items that have to be alone go to workers that have nothing, before all that is of the same priority.
+    /// Items that have to be alone go to workers that have nothing, in turn with other calls of the same priority.
     fn isolate(&mut self, now: Micros) {
-        for (priority, id) in self.suspects() {
-            while self.calls.get(&id).is_some_and(|call| call.has_suspects() && call.free_slots() > 0) {
+        for (priority, call) in self.suspects() {
+            while self.calls.get(&call).is_some_and(|call| call.has_suspects() && call.free_slots() > 0) {
                 let takes = |(id, worker): &(&WorkerId, &Worker)| {
-                    worker.is_idle() && !self.is_outranked(**id, worker, priority)
+                    worker.is_idle() && !self.is_outranked(**id, worker, call, priority)
                 };
                 let Some((&worker, _)) = self.workers.iter().find(takes) else { break };
-                let (Some(call), Some(state)) = (self.calls.get_mut(&id), self.workers.get_mut(&worker)) else { break };
-                let Some((part, lanes)) = call.next_suspect() else { break };
-                self.agenda.note(call);
-                let sent = state.push(part, lanes, call.config.timeout, now);
+                let (Some(owner), Some(state)) = (self.calls.get_mut(&call), self.workers.get_mut(&worker)) else {
+                    break;
+                };
+                let Some((part, lanes)) = owner.next_suspect() else { break };
+                self.agenda.note(owner);
+                let sent = state.push(part, lanes, owner.config.timeout, now);
                 self.actions.push_back(Action::Dispatch { worker, sent });
-                self.look_after(id, now);
+                self.served = call;
+                self.look_after(call, now);
                 self.spend(worker, now);
             }
         }
@@ -158,11 +165,11 @@ impl Engine {
     /// come for it.
     fn worker_to_empty(&self) -> Option<WorkerId> {
         let may_run = |id: &CallId| self.calls.get(id).is_some_and(|call| call.has_suspects() && call.free_slots() > 0);
-        let (priority, _) = self.suspects().into_iter().find(|(_, id)| may_run(id))?;
+        let (priority, call) = self.suspects().into_iter().find(|(_, id)| may_run(id))?;
         if self.can_spawn() || self.workers.values().any(Worker::is_starting) {
             return None;
         }
-        let goes = |id, worker: &Worker| worker.may_be_emptied() && !self.is_outranked(id, worker, priority);
+        let goes = |id, worker: &Worker| worker.may_be_emptied() && !self.is_outranked(id, worker, call, priority);
         self.workers.iter().find(|(id, worker)| goes(**id, worker)).map(|(&id, _)| id)
     }
 

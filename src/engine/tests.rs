@@ -766,6 +766,35 @@ fn who_is_late_beside_others_is_charged_when_it_is_known_who_holds_the_worker() 
     assert_eq!(alone, [0, 1]);
 }
 
+#[test]
+fn an_item_that_ends_its_workers_takes_its_turn() {
+    let suspect = CallConfig { crash_retries: 9, chunk: Some(1), ..CALL };
+    for (priority, order) in [(1, [1, 1, 1, 0]), (0, [0, 1, 1, 0]), (-1, [0, 0, 0, 0])] {
+        let mut engine = pool(1);
+        let calls = [suspect, CallConfig { priority, chunk: Some(1), ..CALL }].map(|config| engine.handle_open(config));
+        engine.handle_chunk(calls[0], &[1], 0).unwrap();
+        let (mut worker, mut cell, _) = dispatches(&mut engine)[0];
+        for _ in 0..3 {
+            engine.handle_chunk(calls[1], &[1], 0).unwrap();
+        }
+        let (mut ran, mut sent) = (Vec::new(), VecDeque::new());
+        let (mut call, mut now) = (calls[0], 0);
+        while ran.len() < order.len() {
+            now += 1;
+            if call == calls[0] {
+                engine.handle_exit(worker, |_, items| items, now);
+            } else {
+                end(&mut engine, worker, cell, Status::Value, now);
+            }
+            sent.extend(dispatches(&mut engine));
+            let (next, its, chunk) = sent.pop_front().expect("it goes on");
+            (worker, cell, call) = (next, its, chunk.call);
+            ran.push(usize::from(call == calls[1]));
+        }
+        assert_eq!(ran, order, "beside a call of priority {priority}");
+    }
+}
+
 /// A worker of a [`Life`]: the cells that it holds, with how many items each has and how many of them have ended.
 #[derive(Default)]
 struct Busy {
