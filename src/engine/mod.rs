@@ -384,7 +384,6 @@ impl Engine {
     }
 
     /// Workers that are ready, and that start.
-
     /// Workers that are up, and stay, and those that start.
     #[must_use]
     pub fn poll_workers(&self) -> (u32, u32) {
