@@ -226,6 +226,52 @@ describe('a blocked event loop keeps nobody from cutting off what takes too long
   }
 })
 
+describe('a blocked event loop takes nobody the time', () => {
+  /** Block the event loop until the mapper has begun so many items, or for as long as no test would wait. */
+  const blockUntilBegun = (note, count) => {
+    for (const end = performance.now() + 20_000; linesOf(note).length < count && performance.now() < end; );
+    assert.equal(linesOf(note).length, count, 'items begun while the event loop is blocked')
+  }
+
+  test('a large result that is there within its time arrives', LIMIT, async (t) => {
+    const pool = openPool(t, undefined, { size: 1, gracePeriod: 100 })
+    await pool.ready()
+    const note = join(folderWith(t), 'runs')
+    const bytes = 128 << 20
+    const outcomes = parallelMap(
+      [
+        { act: 'make', bytes, note },
+        { ...value(1), note },
+      ],
+      pool,
+      { timeout: 10_000, settled: true, chunkSize: 1 },
+    ).toArray()
+    await until(() => linesOf(note).length > 0)
+    // The second one begins when the result of the first one has been handed over.
+    blockUntilBegun(note, 2)
+    const [large, small] = await outcomes
+    assert.equal(large.status, 'fulfilled', String(large.reason))
+    assert.ok(large.value.equals(Buffer.alloc(bytes, 7)))
+    assert.equal(small.value, 1)
+  })
+
+  test('what a process that was killed has left runs in the next one', LIMIT, async (t) => {
+    const pool = openPool(t, undefined, { size: 1, gracePeriod: 100 })
+    await pool.ready()
+    const note = join(folderWith(t), 'runs')
+    const items = [
+      { act: 'spin', note },
+      { ...value(1), note },
+    ]
+    const outcomes = parallelMap(items, pool, { timeout: 100, settled: true, chunkSize: 1 }).toArray()
+    await until(() => linesOf(note).length > 0)
+    blockUntilBegun(note, 2)
+    const [hung, other] = await outcomes
+    assert.ok(hung.reason instanceof TaskTimeoutError, String(hung.reason))
+    assert.equal(other.value, 1)
+  })
+})
+
 /** Have another thread note when processes end. */
 function watchEnds(t, pids) {
   const ends = new Float64Array(new SharedArrayBuffer(8 * pids.length))

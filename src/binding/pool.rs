@@ -437,7 +437,7 @@ impl NativePool {
     fn with<T: Default>(&self, act: impl FnOnce(&mut Core), then: impl FnOnce(&mut Core) -> T) -> T {
         let open = self.open.borrow();
         let Some(Open { poll, pool }) = &*open else { return T::default() };
-        let (result, busy, more) = pool.with(|core| {
+        let (result, busy, more) = pool.visit(|core| {
             act(core);
             core.pump();
             let result = then(core);

@@ -2,7 +2,7 @@
 //!
 //! [`Pool`] binds one engine to one place. It is shared by the JavaScript thread, which submits and collects, and the
 //! supervisor thread, which sees workers end and time pass; whoever holds the lock performs what the engine asks for, so
-//! that a blocked event loop delays no kill.
+//! that a blocked event loop delays no kill. Where that does not come, the [`timekeeper`] hears workers in its place.
 
 pub mod batch;
 mod child;
@@ -22,6 +22,7 @@ pub mod spare;
 pub mod spawn;
 mod store;
 pub mod supervisor;
+mod timekeeper;
 pub mod watch;
 
 pub use pool::Pool;

@@ -17,7 +17,10 @@ use millrace_channel::{doorbell::Doorbell, layout};
 use std::{
     collections::{BTreeSet, HashMap},
     io,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -33,10 +36,12 @@ pub struct Pool {
     core: Mutex<Core>,
     /// Rung for the JavaScript thread when the supervisor, or a thread, has something for it.
     pub bell: Doorbell,
-    /// All doorbells that the JavaScript thread waits for.
+    /// All doorbells that the JavaScript thread waits for, and those that are heard in its place.
     pub watch: Arc<Watch>,
     /// Told when the engine's next deadline has come closer.
     pub deadline_changed: Arc<tokio::sync::Notify>,
+    /// How often JavaScript has come: whoever has rung for it sees whether it did.
+    visits: AtomicU64,
 }
 
 /// What the lock guards.
@@ -51,6 +56,8 @@ pub struct Core {
     /// Workers that took too long to start.
     late: BTreeSet<WorkerId>,
     next_index: HashMap<CallId, u64>,
+    /// Calls with a time-out.
+    timed: BTreeSet<CallId>,
     epoch: Instant,
     /// The deadline that the supervisor knows of.
     armed: Option<Micros>,
@@ -77,6 +84,15 @@ pub struct Spent {
     pub deciding: Duration,
 }
 
+/// What is still to be heard of workers.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Unheard {
+    /// They have more to say already.
+    pub more: bool,
+    /// Some items have a time-out, for which it counts when that is heard.
+    pub is_timed: bool,
+}
+
 impl Pool {
     /// Binds a new engine to a place, which `place` makes.
     pub fn new(
@@ -85,7 +101,7 @@ impl Pool {
         place: impl FnOnce(Weak<Self>) -> Box<dyn Place>,
     ) -> io::Result<Arc<Self>> {
         let bell = Doorbell::new()?;
-        watch.add(&bell)?;
+        watch.add_own(&bell)?;
         Ok(Arc::new_cyclic(|pool| Self {
             core: Mutex::new(Core {
                 engine: Engine::new(config),
@@ -96,6 +112,7 @@ impl Pool {
                 alive: BTreeSet::new(),
                 late: BTreeSet::new(),
                 next_index: HashMap::new(),
+                timed: BTreeSet::new(),
                 epoch: Instant::now(),
                 armed: None,
                 unfinished: false,
@@ -109,7 +126,20 @@ impl Pool {
             bell,
             watch,
             deadline_changed: Arc::default(),
+            visits: AtomicU64::new(0),
         }))
+    }
+
+    /// As [`Pool::with`], for JavaScript. Noted before the lock is taken: who works in its place then lets it have that.
+    pub fn visit<T>(&self, act: impl FnOnce(&mut Core) -> T) -> T {
+        self.visits.fetch_add(1, Ordering::Relaxed);
+        self.with(act)
+    }
+
+    /// How often JavaScript has come.
+    #[must_use]
+    pub fn visits(&self) -> u64 {
+        self.visits.load(Ordering::Relaxed)
     }
 
     /// Does something with the core, which ends with a [`Core::pump`].
@@ -153,7 +183,11 @@ impl Drop for Pool {
 
 impl Core {
     pub fn open(&mut self, config: CallConfig) -> CallId {
+        let is_timed = config.timeout.is_some();
         let call = self.engine.handle_open(config);
+        if is_timed {
+            self.timed.insert(call);
+        }
         self.next_index.insert(call, 0);
         call
     }
@@ -235,7 +269,7 @@ impl Core {
         self.engine.handle_verdict(chunk, item, attempt, again, now);
     }
 
-    pub fn time_passed(&mut self) {
+    pub fn time_passed(&mut self) -> Unheard {
         // What has ended before its time was over must not be cut off, whoever was too busy to read it.
         self.pump();
         let now = self.now();
@@ -251,6 +285,7 @@ impl Core {
             self.progress_at = Some(now + PROGRESS_INTERVAL);
         }
         self.pump();
+        Unheard { more: self.unfinished, is_timed: !self.timed.is_empty() }
     }
 
     /// When `time_passed` is due.

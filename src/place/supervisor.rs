@@ -11,6 +11,7 @@ use super::{
     pool::Core,
     spare::{self, Spare},
     spawn::{Inherited, Launch, Process, kill_group, terminate_group},
+    timekeeper::keep_time,
 };
 use crate::engine::WorkerId;
 use std::{
@@ -251,24 +252,6 @@ pub fn tell(pool: &Pool) {
     serve(pool, Core::pump);
 }
 
-async fn keep_time(pool: Weak<Pool>) {
-    loop {
-        // Held across no await: the pool must be able to go.
-        let Some((due, changed)) = pool.upgrade().map(|pool| (pool.arm(), Arc::clone(&pool.deadline_changed))) else {
-            return;
-        };
-        tokio::select! {
-            () = changed.notified() => {}
-            () = wait(due) => {
-                // What workers have written before their time was over is read before somebody says that it is.
-                tokio::task::yield_now().await;
-                let Some(pool) = pool.upgrade() else { return };
-                serve(&pool, Core::time_passed);
-            }
-        }
-    }
-}
-
 async fn keep_memory(pool: Weak<Pool>, least: u64) {
     let mut look = tokio::time::interval(memory::INTERVAL);
     look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -295,18 +278,12 @@ async fn keep_spare(spare: Weak<Spare>) {
 }
 
 /// Does something with a pool, and wakes JavaScript for what came of it.
-fn serve(pool: &Pool, act: impl FnOnce(&mut Core)) {
+pub(super) fn serve<T: Default>(pool: &Pool, act: impl FnOnce(&mut Core) -> T) -> T {
     // A panic would end the task, and nobody would ever hear of it. JavaScript, which is woken, finds what there is; its
     // own calls throw what they run into.
-    let _ = catch_unwind(AssertUnwindSafe(|| pool.with(act)));
+    let result = catch_unwind(AssertUnwindSafe(|| pool.with(act)));
     pool.bell.ring();
-}
-
-async fn wait(due: Option<std::time::Duration>) {
-    match due {
-        Some(due) => tokio::time::sleep(due).await,
-        None => std::future::pending().await,
-    }
+    result.unwrap_or_default()
 }
 
 /// A thread that passes workers' stderr on to ours. Its queue is short: where our stderr is slow, workers wait.

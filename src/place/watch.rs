@@ -1,17 +1,69 @@
-//! All doorbells of a pool behind one descriptor, which the JavaScript thread's event loop polls.
+//! All doorbells of a pool behind one descriptor, which the JavaScript thread's event loop polls; and those of its workers
+//! behind a second one, for who does its work meanwhile when it does not come.
 
 use std::{
     io,
     os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd},
+    sync::Arc,
 };
+
+/// For the event loop: a pool's own doorbell, and those of its workers.
+#[derive(Debug)]
+pub struct Watch {
+    all: Bells,
+    /// Read only while the event loop does not come: a ring that finds it readable already costs nothing more.
+    workers: Arc<Bells>,
+}
+
+impl Watch {
+    pub fn new() -> io::Result<Self> {
+        Ok(Self { all: Bells::new()?, workers: Arc::new(Bells::new()?) })
+    }
+
+    /// Takes the pool's own doorbell in.
+    pub fn add_own(&self, bell: &impl AsFd) -> io::Result<()> {
+        self.all.control(libc::EPOLL_CTL_ADD, bell)
+    }
+
+    /// Takes a worker's doorbell in.
+    pub fn add(&self, bell: &impl AsFd) -> io::Result<()> {
+        self.workers.control(libc::EPOLL_CTL_ADD, bell)?;
+        self.all.control(libc::EPOLL_CTL_ADD, bell).inspect_err(|_| self.remove(bell))
+    }
+
+    /// The child has the doorbell open too, so closing ours does not take it out.
+    pub fn remove(&self, bell: &impl AsFd) {
+        for bells in [&self.all, &self.workers] {
+            // It was added, so the only failure that can be is that it is not there: fine.
+            let _ = bells.control(libc::EPOLL_CTL_DEL, bell);
+        }
+    }
+
+    /// Stops the ringing that the event loop hears.
+    pub fn answer(&self) {
+        self.all.answer();
+    }
+
+    /// The doorbells of workers alone.
+    #[must_use]
+    pub fn workers(&self) -> Arc<Bells> {
+        Arc::clone(&self.workers)
+    }
+}
+
+impl AsRawFd for Watch {
+    fn as_raw_fd(&self) -> RawFd {
+        self.all.as_raw_fd()
+    }
+}
 
 /// An epoll instance. Doorbells are watched edge-triggered: each ring makes the instance readable once, and nobody has
 /// to read the doorbells themselves, so that one may be closed at any time.
 #[derive(Debug)]
-pub struct Watch(OwnedFd);
+pub struct Bells(OwnedFd);
 
-impl Watch {
-    pub fn new() -> io::Result<Self> {
+impl Bells {
+    fn new() -> io::Result<Self> {
         // SAFETY: a plain system call; the result is checked.
         let fd = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
         if fd < 0 {
@@ -19,16 +71,6 @@ impl Watch {
         }
         // SAFETY: just made, and ours alone.
         Ok(Self(unsafe { OwnedFd::from_raw_fd(fd) }))
-    }
-
-    pub fn add(&self, bell: &impl AsFd) -> io::Result<()> {
-        self.control(libc::EPOLL_CTL_ADD, bell)
-    }
-
-    /// The child has the doorbell open too, so closing ours does not take it out.
-    pub fn remove(&self, bell: &impl AsFd) {
-        // It was added, so the only failure that can be is that it is not there: fine.
-        let _ = self.control(libc::EPOLL_CTL_DEL, bell);
     }
 
     /// Stops the ringing.
@@ -53,7 +95,7 @@ impl Watch {
 /// Rings that one call answers.
 const AT_ONCE: i32 = 64;
 
-impl AsRawFd for Watch {
+impl AsRawFd for Bells {
     fn as_raw_fd(&self) -> RawFd {
         self.0.as_raw_fd()
     }

@@ -117,6 +117,7 @@ impl Core {
             Action::Release { chunk } => self.store.release(chunk),
             Action::Finished { call } => {
                 self.next_index.remove(&call);
+                self.timed.remove(&call);
                 self.place.finished(call);
                 self.batch.finished(call);
             }
