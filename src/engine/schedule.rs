@@ -52,6 +52,11 @@ impl Engine {
             self.look_after(id, now);
             self.spend(worker, now);
         }
+        if !self.agenda.suspects().is_empty() {
+            // Others have had their turn.
+            self.isolate(now);
+            self.emptied = self.worker_to_empty();
+        }
         self.make_way();
         self.spawn_for_queue(now);
         self.staff_up(now);
